@@ -1,0 +1,18 @@
+/* The terminal as a screen of its own: keys as they are pressed, and everything put back however it ends (key, signal, error). */
+#ifndef MQ_CTL_CONSOLE_H
+#define MQ_CTL_CONSOLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Standard input and `out` are both a terminal that can move its cursor. */
+bool console_possible(FILE *out);
+void console_open(FILE *out);
+void console_close(void);
+/* A key, or 0 when none came in time. 'q' also for a signal that ends programs, and when the terminal is gone. */
+char console_key(uint64_t wait_ms);
+/* Puts the text up, from the top left; what does not fit is left out. */
+void console_show(const char *text);
+
+#endif

@@ -1,0 +1,32 @@
+/* One loss report in the making; shared by report.c and report_queue.c only. */
+#ifndef MQ_CTL_REPORT_H
+#define MQ_CTL_REPORT_H
+
+#include "ctl/ctl.h"
+
+struct report {
+    struct ctl *c;
+    const char *site;
+    struct screen *s;
+    const Mq__FoundingShard *shard; /* at hand */
+    uint64_t now_ms, rows, rows_max;
+    uint64_t users, mailboxes, messages, bytes, unreported;
+    json_t *json_users, *json_boxes, *json_box; /* json_box: borrowed, the last one */
+    struct uuid box_guid;
+    char box_user[256];
+    /* queues */
+    uint64_t queues, queued, queued_bytes, unplaced;
+    json_t *json_queue;
+    Mq__AdminResult *feeds; /* whose host stands where */
+};
+
+/* One more row: is it shown? */
+bool report_room(struct report *r);
+/* Asks which host stands at which site (the feeds' own words). */
+enum status report_feeds(struct report *r, enum exit_code *out_code);
+/* The queues of r->shard whose hosts stand at the site. */
+enum status report_queues(struct report *r, struct call_answer *a, enum exit_code *out_code);
+/* What was found, as a line and in the data. */
+void report_queues_show(struct report *r);
+
+#endif

@@ -1,0 +1,131 @@
+/* The queues of a loss report: mail that a Postfix has accepted and not delivered exists on its host alone. A queue belongs to a host; where
+ * that stands is what its feed says of itself, also when it is silent since. */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/queue_read.h"
+#include "ctl/report.h"
+
+#define QUEUES_SHOWN   4u
+#define UNPLACED_SHOWN 4u
+
+enum status report_feeds(struct report *r, enum exit_code *out_code)
+{
+    Mq__Admin admin = MQ__ADMIN__INIT;
+    Mq__AdminStatus status = MQ__ADMIN_STATUS__INIT;
+    struct call_answer a = {0};
+    status.local = true; /* feeds are in the memory of each node */
+    admin.body_case = MQ__ADMIN__BODY_STATUS;
+    admin.status = &status;
+    enum status s = ctl_admin(r->c, 0, &admin, CALL_REPEAT, &a, &r->feeds, out_code);
+    call_answer_clear(&a);
+    return s;
+}
+
+/* NULL: no feed of that host has spoken in the last day. */
+static const char *site_of(const struct report *r, const char *host)
+{
+    const Mq__StatusView *v = r->feeds != NULL ? r->feeds->status : NULL;
+    for (size_t i = 0; v != NULL && i < v->n_feeds; i++) {
+        if (v->feeds[i]->status != NULL && strcmp(v->feeds[i]->status->host, host) == 0) {
+            return v->feeds[i]->status->site;
+        }
+    }
+    return NULL;
+}
+
+/* ---- items ---- */
+
+static void take_item(void *arg, const Mq__QueueRow *row)
+{
+    struct report *r = arg;
+    const Mq__QueueItem *item = row->item;
+    char date[40] = "";
+    struct tm tm;
+    time_t seconds = (time_t)item->arrival;
+    if (row->closed) {
+        return;
+    }
+    r->queued++;
+    r->queued_bytes += item->size;
+    if (!report_room(r)) {
+        return;
+    }
+    if (gmtime_r(&seconds, &tm) != NULL) {
+        (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    }
+    screen_cell(r->s, "queued");
+    screen_cell(r->s, "%s", queue_host(row->user));
+    screen_cell(r->s, "%s", row->instance);
+    screen_cell(r->s, "%s", "-");
+    screen_cell(r->s, "%s", date);
+    screen_cell(r->s, "%" PRIu64, item->size);
+    screen_cell(r->s, "%s", item->id);
+    screen_cell(r->s, "%s", r->shard->name);
+    json_t *recipients = json_array();
+    for (size_t i = 0; i < item->n_recipients; i++) {
+        json_array_append_new(recipients, json_text(item->recipients[i]->address));
+    }
+    json_array_append_new(
+        r->json_queue,
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "host", json_text(queue_host(row->user)),
+                  "instance", json_text(row->instance), "id", json_text(item->id), "arrival",
+                  json_time(item->arrival * 1000), "size_bytes", json_u64(item->size), "sender",
+                  json_text(item->sender), "recipients", recipients));
+}
+
+/* ---- queues ---- */
+
+static enum status take_queue(void *arg, const Mq__Queue *q, struct call_answer *a,
+                              enum exit_code *out_code)
+{
+    struct report *r = arg;
+    Mq__QueryQueueItems body = MQ__QUERY_QUEUE_ITEMS__INIT;
+    char span[SPAN_TEXT_SIZE];
+    const char *site = site_of(r, queue_host(q->user));
+    uint64_t age_ms = r->now_ms > q->complete_ms ? r->now_ms - q->complete_ms : 0;
+    if (site == NULL) {
+        if (r->unplaced++ < UNPLACED_SHOWN) {
+            screen_line(r->s,
+                        "the queue %s of %s (%" PRIu64
+                        " messages) is not counted: no feed of that "
+                        "host has spoken in the last day, so its site is not known",
+                        q->instance, queue_host(q->user), q->open);
+        }
+        return OK;
+    }
+    if (strcmp(site, r->site) != 0) {
+        return OK;
+    }
+    if (r->queues++ < QUEUES_SHOWN) {
+        screen_line(r->s, "queue %s of %s: what it held %s%s is counted", q->instance,
+                    queue_host(q->user),
+                    q->complete_ms == 0 ? "is not known completely; what is known"
+                                        : span_format(age_ms, span),
+                    q->complete_ms == 0 ? "" : " ago");
+    }
+    body.user = q->user;
+    body.instance = q->instance;
+    return queue_items_read(r->c, r->shard->shard, &body, UINT64_MAX, a, take_item, r, out_code);
+}
+
+enum status report_queues(struct report *r, struct call_answer *a, enum exit_code *out_code)
+{
+    return queues_read(r->c, r->shard->shard, a, take_queue, r, out_code);
+}
+
+void report_queues_show(struct report *r)
+{
+    if (r->queues == 0 && r->unplaced == 0) {
+        screen_line(r->s,
+                    "no mail queue there has been reported: what waits in one is not counted");
+    }
+    json_object_set_new(
+        r->s->data, "queue",
+        json_pack("{s:o, s:o, s:o, s:o, s:O}", "queues", json_u64(r->queues), "queues_without_site",
+                  json_u64(r->unplaced), "messages", json_u64(r->queued), "size_bytes",
+                  json_u64(r->queued_bytes), "items", r->json_queue));
+    json_decref(r->json_queue);
+    r->json_queue = NULL;
+}

@@ -1,0 +1,44 @@
+/* A growing log file, line by line, over rotation, truncation and restarts of ours.
+ *
+ * Happy path: log_file_open(position of last time, or "") -> log_file_read() now and then -> log_file_position() says where to go on.
+ * Without a position it begins at the end: what is older is nobody's news. With one it goes on there, also in the file that has been
+ * rotated to NAME.1 meanwhile; when neither is that file any more, it begins at the start of the present one (`gaps` counts that:
+ * lines may have been missed).
+ * Rotation: the old file is read to its end, and for LOG_FILE_GRACE_MS more because its writer may not know yet; then the new one.
+ * Truncation (copytruncate): from the start. A file that is not there is waited for. Lines over LOG_FILE_LINE_MAX are passed over. */
+#ifndef MQ_NODE_FEED_LOG_FILE_H
+#define MQ_NODE_FEED_LOG_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#define LOG_FILE_LINE_MAX     8192u
+#define LOG_FILE_READ_MAX     (64u * 1024u) /* bytes of one log_file_read() */
+#define LOG_FILE_GRACE_MS     3000u
+#define LOG_FILE_HEAD_MAX     256u /* what a file is known by beside its number */
+#define LOG_FILE_POSITION_MAX 120u
+
+struct log_file {
+    const char *path;       /* borrowed */
+    int fd;                 /* -1: not open */
+    uint64_t inode, offset; /* offset: behind the last line handed out */
+    uint64_t rotated_ms;    /* since when another file has the name; 0 = it is this one */
+    bool skipping;          /* inside a line that is too long */
+    uint64_t gaps, lines_skipped;
+    size_t at, end; /* of buffer: read, not handed out */
+    char buffer[LOG_FILE_READ_MAX];
+};
+
+/* OK also when there is no file yet. */
+enum status log_file_open(struct log_file *f, const char *path, const char *position);
+void log_file_close(struct log_file *f);
+/* Hands out whole lines (borrowed, without their end) until `line` returns false or there are no more for now. */
+enum status log_file_read(struct log_file *f, uint64_t now_ms,
+                          bool (*line)(void *arg, const char *data, size_t size), void *arg);
+/* In words of our own; empty while nothing is open. */
+void log_file_position(const struct log_file *f, char out[LOG_FILE_POSITION_MAX]);
+
+#endif

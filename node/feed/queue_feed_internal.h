@@ -1,0 +1,27 @@
+/* Shared by queue_feed.c (the steps) and queue_ask.c (the questions to the cluster) only. */
+#ifndef MQ_NODE_FEED_QUEUE_FEED_INTERNAL_H
+#define MQ_NODE_FEED_QUEUE_FEED_INTERNAL_H
+
+#include "node/feed/queue_feed.h"
+
+/* No question is under way. For pages and outcomes the pieces stay until it is answered. */
+void queue_ask(struct queue_feed *q, enum queue_ask ask);
+/* The time of a retry has come? */
+void queue_ask_tick(struct queue_feed *q);
+bool queue_lease_enough(const struct queue_feed *q);
+static inline bool queue_asks(const struct queue_feed *q)
+{
+    return q->asking || q->retrying;
+}
+
+/* The question is answered as it should be. */
+void queue_answered(struct queue_feed *q, enum queue_ask ask);
+/* It is not, and trying again is of no use: what is under way is given up; the next try is at next_ms. */
+void queue_gave_up(struct queue_feed *q, enum queue_ask ask);
+
+static inline uint64_t queue_now_ms(const struct queue_feed *q)
+{
+    return uv_now(q->world->loop);
+}
+
+#endif

@@ -1,0 +1,122 @@
+#!/bin/bash
+# words: real clusters lose nodes, sites, links and power, and `status` and `explain` say what happened by its name, what is survived, what to
+# do, and end with the right code.
+# seconds-max: 240
+set -uo pipefail
+export LC_ALL=C
+CLUSTER_BIN=${MQ_BUILD_GCC:-build/gcc}/bin
+TOOLS=${MQ_BUILD_GCC:-build/gcc}
+source tests/lib/cluster.sh
+source tests/lib/suite.sh
+suite_begin words cluster_cleanup
+
+cluster_init "$MQ_TMP" five || exit 1
+cluster_links "$TOOLS/linkproxy" "$MQ_TMP" || exit 1
+# between A B VERB: both links of two nodes
+between() { cluster_link "$1-$2 $3" "$2-$1 $3"; }
+
+# says SECONDS CODE|CODE NODE,... COMMAND... -- PATTERN...: until that command, asked of those nodes, ends with CODE and says every pattern.
+says() {
+    local began=${EPOCHREALTIME/./} end=$((SECONDS + $1)) want="|$2|" node code pattern all command=() nodes=()
+    for node in ${3//,/ }; do nodes+=(--node "$node"); done
+    shift 3
+    while [[ $1 != -- ]]; do command+=("$1"); shift; done
+    shift
+    while :; do
+        cluster_ctl "${command[@]}" "${nodes[@]}" --timeout 5s >"$MQ_TMP/said" 2>&1
+        code=$?
+        all=yes
+        for pattern in "$@"; do tr '\n' ' ' <"$MQ_TMP/said" | tr -s ' ' | grep -qE -- "$pattern" || all="no: $pattern"; done
+        if [[ $want == *"|$code|"* && $all == yes ]]; then
+            SUITE_NOTE="; right after $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
+            return 0
+        fi
+        [[ $SECONDS -le $end ]] || break
+        sleep 0.2
+    done
+    echo "ended with $code, wanted $want; said all: $all"
+    cat "$MQ_TMP/said"
+    return 1
+}
+# Nothing to do, but perhaps on this machine's disk.
+calm() {
+    local end=$((SECONDS + 20))
+    while [[ $SECONDS -le $end ]]; do
+        cluster_ctl status --node "$1" -o json >"$MQ_TMP/said" 2>&1
+        ! jq -e '.source.consistency == "quorum" and .data.survives.text == "survives 1 site or any 2 nodes" and
+            ([.messages[] | select(.id != "DISK_LOW" and .severity != "blue")] | length == 0)' "$MQ_TMP/said" >/dev/null || return 0
+        sleep 0.2
+    done
+    cat "$MQ_TMP/said"
+    return 1
+}
+whole() { cluster_wait 40 home && calm "$1"; }
+
+# shellcheck disable=SC2086 # a list of names
+cluster_start $CLUSTER_NODES
+check a_whole_cluster_is_calm whole sh1
+check its_lag_will_never_reach_the_limit says 10 '0|10' sh1 lag --eta -- 'ETA>5.00s' 'mail-beijing bj. .*never'
+check a_leader_is_explained says 10 '0|10' sh1 explain mail-shanghai -- 'leader sh. \(shanghai\) since ' 'wit1 NO keeps_state'
+check as_json_every_candidate_has_its_conditions until_ 20 bash -c '
+    "$1" --config "$2" explain mail-shanghai -o json | jq -e ".data.candidates | length == 5 and
+        all(.conditions | length == 6) and ([.[] | select(.may_lead)] | length == 4)"' _ "$CLUSTER_BIN/clusterctl" "$CLUSTER_CONF"
+
+# ---- a node is killed ----
+leader=$(cluster_leader mail-beijing)
+cluster_kill "$leader"
+check a_killed_node_is_down says 20 10 sh1,sh2 status -- "^YELLOW .*$leader \(beijing\) DOWN since .*no mailquorumd runs there" \
+    'NOT site shanghai' "next: start mailquorumd on $leader" 'do not: empty' '4/5 nodes \| 3/3 shards led'
+check and_who_leads_instead_is_explained says 20 10 sh1,sh2 explain mail-beijing -- "$leader was not heard for" "$leader NO alive"
+check as_json_the_finding_has_since_and_what_not_to_do until_ 20 bash -c '
+    "$1" --config "$2" status -o json | jq -e ".severity == \"yellow\" and (.messages[0] | .id == \"NODE_DOWN\" and .since != null and
+        .do_not != null and .hint != null) and .data.survives.any_nodes == 1"' _ "$CLUSTER_BIN/clusterctl" "$CLUSTER_CONF"
+cluster_start "$leader"
+check back_all_is_whole whole sh1
+
+# ---- a node is frozen, and goes on ----
+leader=$(cluster_leader mail-shanghai)
+other=$([[ $leader == sh1 ]] && echo sh2 || echo sh1)
+kill -STOP "$(cluster_pid "$leader")"
+check a_stopped_node_is_frozen says 20 10 bj1,bj2 status -- "^YELLOW .*$leader \(shanghai\) FROZEN since .*nothing answers" "kill -CONT" \
+    "do not: start a second"
+check why_it_was_replaced says 20 10 bj1,bj2 explain mail-shanghai -- "leader $other" "$leader was not heard for"
+sleep 3 # as long a stop as is worth a word; what follows is waited for
+kill -CONT "$(cluster_pid "$leader")"
+check it_says_itself_that_it_stood_still says 20 '0|10' bj1,bj2 status -- "$leader stood still for"
+check gone_on_all_is_whole whole bj1
+
+# ---- the data centres do not hear each other ----
+for a in bj1 bj2; do for b in sh1 sh2; do between $a $b cut; done; done
+check cut_data_centres_are_named says 30 10 bj1,bj2,wit1 status -- '^ORANGE .*beijing and shanghai do not hear each other since' \
+    'each site serves what it leads' 'survives site beijing or shanghai, NOT site witness' '5/5 nodes|3/5 nodes' '3/3 shards led'
+check the_other_site_s_leader_is_known_by_hearsay says 20 10 bj1,bj2,wit1 explain mail-shanghai -- 'leader sh'
+cluster_link '* heal'
+check healed_all_is_whole whole sh1
+
+# ---- one way: bj1 is heard and hears nobody ----
+for other in bj2 sh1 sh2 wit1; do cluster_link "$other-bj1 forward-silent" "bj1-$other backward-silent"; done
+check a_deaf_node_is_named says 30 10 sh1,sh2 status -- '^ORANGE ASYMMETRIC .*bj1<-\*: bj1 hears nobody since' 'next: look at the network towards bj1'
+check and_it_says_itself_that_it_has_no_quorum says 30 12 bj1 status -- '^RED .*NO QUORUM, LOCAL VIEW bj1: 1 of 5 \(bj1\)' \
+    'bring back ANY 2 of bj2 sh1 sh2 wit1' 'NO QUORUM VIEW'
+check without_a_quorum_nobody_leads says 30 12 bj1 explain mail-beijing -- 'without a quorum nobody can say who leads'
+cluster_link '* heal'
+check hearing_again_all_is_whole whole sh1
+
+# ---- a site is lost, then the witness too ----
+cluster_kill bj1 bj2
+check a_lost_site_is_gone says 20 10 sh1,sh2 status -- '^ORANGE .*beijing GONE since .*\(0/2 nodes, silent from sh1 sh2 wit1\)' \
+    'survives nothing more' 'next: bring back any node of beijing \(bj1 bj2\)' 'margin 0: .* no further node' '3/5 nodes \| 3/3 shards led'
+check and_why_its_shard_is_away says 20 10 sh1,sh2 explain mail-beijing -- 'leader sh' 'not in beijing because: bj1 NO alive: .*bj2 NO alive'
+cluster_kill wit1
+check without_a_majority_it_says_so says 20 12 sh1 status -- '^RED .*NO QUORUM, LOCAL VIEW sh1: 2 of 5 \(sh1 sh2\); bj1 bj2 wit1 unheard since' \
+    'bring back ANY 1 of bj1 bj2 wit1'
+cluster_start wit1
+check any_one_of_them_heals_it says 40 10 sh1,sh2 status -- '^ORANGE .*beijing GONE'
+
+# ---- and the power of all ----
+cluster_kill sh1 sh2 wit1
+check nobody_answers says 20 30 sh1,sh2 status -- .
+# shellcheck disable=SC2086 # a list of names
+cluster_start $CLUSTER_NODES
+check after_a_power_cut_all_is_whole_by_itself whole sh1
+check and_all_copies_are_equal cluster_ctl verify --deep

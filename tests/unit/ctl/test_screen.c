@@ -1,0 +1,193 @@
+/* Screens: columns that line up whatever the script, names that cannot move a cursor, and an envelope that always has every field. */
+#include "ctl/screen.h"
+
+#include "tests/lib/check.h"
+
+static char *printed(struct screen *s, int output)
+{
+    struct options o = {.output = output};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    CHECK(f != NULL);
+    screen_print(s, &o, f);
+    fclose(f);
+    return text;
+}
+
+static void columns_line_up_in_chinese_too(void)
+{
+    struct screen s;
+    screen_init(&s, "x");
+    screen_column(&s, "NAME");
+    screen_column(&s, "N");
+    screen_cell(&s, "收件箱");
+    screen_cell(&s, "1");
+    screen_cell(&s, "INBOX");
+    screen_cell(&s, "22");
+    char *text = printed(&s, 0);
+    CHECK_STR_EQ(text, "NAME   N\n收件箱 1\nINBOX  22\n");
+    CHECK_EQ(text_width("收件箱"), 6);
+    free(text);
+    screen_deinit(&s);
+}
+
+static void a_name_cannot_move_the_cursor(void)
+{
+    struct screen s;
+    screen_init(&s, "x");
+    screen_column(&s, "NAME");
+    screen_cell(&s, "a\033[2Jb\nc\td");
+    screen_line(&s, "%s", "x\033]0;y\007");
+    char *text = printed(&s, 0);
+    CHECK_STR_EQ(text, "x?]0;y?\nNAME\na?[2Jb?c?d\n");
+    free(text);
+    screen_deinit(&s);
+}
+
+static void every_field_of_the_envelope_is_there_and_unknown_is_null(void)
+{
+    static const char *const fields[] = {"api",      "kind",    "cluster",  "as_of", "source",
+                                         "severity", "summary", "messages", "data"};
+    struct screen s;
+    screen_init(&s, "status");
+    snprintf(s.summary, sizeof(s.summary), "bad \xff utf8");
+    screen_message(&s, "NODE_DOWN", SEVERITY_YELLOW, "bj1", "text", "");
+    json_object_set_new(s.data, "index", json_u64(9372538179322589801ull));
+    char *text = printed(&s, 1);
+    json_t *j = json_loads(text, 0, NULL);
+    CHECK(j != NULL);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        CHECK(json_object_get(j, fields[i]) != NULL);
+    }
+    CHECK_STR_EQ(json_string_value(json_object_get(json_object_get(j, "data"), "index")),
+                 "9372538179322589801");
+    json_t *cluster = json_object_get(j, "cluster");
+    CHECK(json_is_null(json_object_get(cluster, "epoch")) &&
+          json_is_null(json_object_get(cluster, "id")));
+    json_t *source = json_object_get(j, "source");
+    CHECK_STR_EQ(json_string_value(json_object_get(source, "consistency")), "local");
+    CHECK(json_is_null(json_object_get(source, "age_seconds")));
+    json_t *message = json_array_get(json_object_get(j, "messages"), 0);
+    CHECK(json_is_null(json_object_get(message, "hint")) &&
+          json_is_null(json_object_get(message, "since")));
+    CHECK_STR_EQ(json_string_value(json_object_get(j, "summary")), "bad ? utf8");
+    json_decref(j);
+    free(text);
+    screen_deinit(&s);
+}
+
+static void spans_and_sizes_are_short(void)
+{
+    char t[SPAN_TEXT_SIZE];
+    CHECK_STR_EQ(span_format(30, t), "0.03s");
+    CHECK_STR_EQ(span_format(372000, t), "6m12s");
+    CHECK_STR_EQ(span_format(7200000, t), "2h");
+    CHECK_STR_EQ(span_format(84ull * 86400000, t), "84d");
+    CHECK_STR_EQ(size_format(512, t), "512B");
+    CHECK_STR_EQ(size_format(1536, t), "1.5K");
+    CHECK_STR_EQ(size_format(10ull << 30, t), "10G");
+}
+
+static size_t widest(const char *text)
+{
+    char line[4096];
+    size_t most = 0;
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\n");
+        snprintf(line, sizeof(line), "%.*s", (int)size, text);
+        most = text_width(line) > most ? text_width(line) : most;
+        text += size + (text[size] == '\n');
+    }
+    return most;
+}
+
+static void fill(struct screen *s)
+{
+    static const char *const words =
+        "many words that together are wider than any terminal of the old days, and "
+        "wider still, so that there is something to break";
+    screen_init(s, "x");
+    s->verdict = true;
+    s->severity = SEVERITY_ORANGE;
+    snprintf(s->summary, sizeof(s->summary), "%s", words);
+    screen_line(s, "  %s", words);
+    screen_note(s, "%s", words);
+    screen_message(s, "NODE_DOWN", SEVERITY_YELLOW, "bj1", words, words);
+    screen_column(s, "NAME");
+    screen_column(s, "TEXT");
+    screen_column_wide(s, "MORE");
+    for (unsigned i = 0; i < 3; i++) {
+        screen_cell(s, "n%u", i);
+        screen_cell(s, "%s",
+                    i == 1 ? "收件箱收件箱收件箱收件箱收件箱收件箱收件箱收件箱收件箱收件箱收件箱收"
+                             "件箱收件箱收件箱收件箱收件箱收件箱"
+                           : words);
+        screen_cell(s, "more of it");
+    }
+}
+
+static void nothing_is_wider_than_100_columns_but_with_wide(void)
+{
+    struct screen s;
+    fill(&s);
+    char *text = printed(&s, OUTPUT_TABLE);
+    CHECK(widest(text) <= 100);
+    CHECK(strstr(text, "~\n") != NULL && strstr(text, "-o wide shows all of it") != NULL);
+    CHECK(strstr(text, "MORE") == NULL && strstr(text, "more of it") == NULL);
+    CHECK(strncmp(text, "ORANGE many", 11) == 0 && strstr(text, "\nYELLOW NODE_DOWN: ") != NULL);
+    free(text);
+    text = printed(&s, OUTPUT_WIDE);
+    CHECK(widest(text) > 100 && strchr(text, '~') == NULL && strstr(text, "more of it") != NULL);
+    free(text);
+    screen_deinit(&s);
+}
+
+static void an_answer_for_a_script_is_never_broken(void)
+{
+    struct screen s;
+    char value[301];
+    memset(value, 'x', 300);
+    value[150] = ' ';
+    value[300] = '\0';
+    screen_init(&s, "x");
+    s.verbatim = true;
+    screen_line(&s, "%s", value);
+    char *text = printed(&s, OUTPUT_TABLE);
+    CHECK_EQ(strlen(text), 301);
+    free(text);
+    screen_deinit(&s);
+}
+
+static void ndjson_is_one_line(void)
+{
+    struct screen s;
+    fill(&s);
+    char *text = printed(&s, OUTPUT_NDJSON);
+    CHECK(strchr(text, '\n') == text + strlen(text) - 1);
+    json_t *j = json_loads(text, 0, NULL);
+    CHECK(j != NULL && json_object_get(j, "messages") != NULL);
+    json_decref(j);
+    free(text);
+    screen_deinit(&s);
+}
+
+static void colours_are_for_terminals_only(void)
+{
+    struct options o = {0};
+    FILE *f = tmpfile();
+    CHECK(f != NULL && !screen_coloured(&o, f));
+    fclose(f);
+}
+
+CHECK_MAIN
+{
+    RUN(columns_line_up_in_chinese_too);
+    RUN(a_name_cannot_move_the_cursor);
+    RUN(every_field_of_the_envelope_is_there_and_unknown_is_null);
+    RUN(nothing_is_wider_than_100_columns_but_with_wide);
+    RUN(an_answer_for_a_script_is_never_broken);
+    RUN(ndjson_is_one_line);
+    RUN(colours_are_for_terminals_only);
+    RUN(spans_and_sizes_are_short);
+}

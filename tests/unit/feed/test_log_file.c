@@ -1,0 +1,201 @@
+/* A log file that grows, is rotated, truncated, replaced, and followed by one who was away. */
+#include "node/feed/log_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/check.h"
+
+static char directory[256], path[300], rotated[304];
+static struct log_file f;
+static char got[65536];
+static uint64_t now_ms = 1000;
+static unsigned lines_max;
+
+static void begin(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(directory, sizeof(directory), "%s/mq-log-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(path, sizeof(path), "%s/mail.log", directory);
+    snprintf(rotated, sizeof(rotated), "%s.1", path);
+    lines_max = 1000;
+}
+
+static void end(void)
+{
+    log_file_close(&f);
+    unlink(path);
+    unlink(rotated);
+    rmdir(directory);
+}
+
+static void append(const char *file, const char *text)
+{
+    FILE *out = fopen(file, "a");
+    CHECK(out != NULL);
+    fputs(text, out);
+    fclose(out);
+}
+
+static bool on_line(void *arg, const char *data, size_t size)
+{
+    unsigned *n = arg;
+    size_t have = strlen(got);
+    snprintf(got + have, sizeof(got) - have, "%.*s|", (int)(size < 40 ? size : 40), data);
+    return ++*n < lines_max;
+}
+
+/* What comes, with a '|' behind each line. */
+static const char *read_all(void)
+{
+    got[0] = '\0';
+    for (int i = 0; i < 4; i++) {
+        unsigned n = 0;
+        CHECK_OK(log_file_read(&f, now_ms, on_line, &n));
+    }
+    return got;
+}
+
+static void it_begins_at_the_end_and_hands_out_whole_lines(void)
+{
+    begin();
+    append(path, "old\n");
+    CHECK_OK(log_file_open(&f, path, ""));
+    CHECK_STR_EQ(read_all(), "");
+    append(path, "one\ntw");
+    CHECK_STR_EQ(read_all(), "one|");
+    append(path, "o\nthree\n");
+    CHECK_STR_EQ(read_all(), "two|three|");
+    lines_max = 1;
+    append(path, "a\nb\nc\nd\ne\n");
+    CHECK_STR_EQ(read_all(), "a|b|c|d|"); /* one a call */
+    end();
+}
+
+static void it_goes_on_where_it_was(void)
+{
+    char position[LOG_FILE_POSITION_MAX];
+    begin();
+    append(path, "zero\n");
+    CHECK_OK(log_file_open(&f, path, ""));
+    append(path, "one\ntwo\n");
+    lines_max = 1;
+    unsigned n = 0;
+    got[0] = '\0';
+    CHECK_OK(log_file_read(&f, now_ms, on_line, &n));
+    CHECK_STR_EQ(got, "one|");
+    log_file_position(&f, position);
+    log_file_close(&f);
+    lines_max = 1000;
+    append(path, "three\n");
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_STR_EQ(read_all(), "two|three|");
+    /* Rotated while it was away. */
+    log_file_close(&f);
+    CHECK_EQ(rename(path, rotated), 0);
+    append(path, "new\n");
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_STR_EQ(read_all(), "two|three|");
+    now_ms += LOG_FILE_GRACE_MS;
+    CHECK_STR_EQ(read_all(), "new|");
+    CHECK_EQ(f.gaps, 0);
+    /* Gone altogether: from the start of what is there, and that is said. */
+    log_file_close(&f);
+    unlink(rotated);
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_STR_EQ(read_all(), "new|");
+    CHECK_EQ(f.gaps, 1);
+    end();
+}
+
+static void a_file_of_the_same_number_and_another_beginning_is_another(void)
+{
+    char position[LOG_FILE_POSITION_MAX];
+    begin();
+    append(path, "zero\n");
+    CHECK_OK(log_file_open(&f, path, ""));
+    log_file_position(&f, position);
+    log_file_close(&f);
+    FILE *out = fopen(path, "w");
+    fputs("other\nagain\n", out);
+    fclose(out);
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_STR_EQ(read_all(), "other|again|");
+    CHECK_EQ(f.gaps, 1);
+    end();
+}
+
+static void rotation_reads_the_old_file_to_its_end(void)
+{
+    begin();
+    append(path, "zero\n");
+    CHECK_OK(log_file_open(&f, path, ""));
+    append(path, "one\n");
+    CHECK_EQ(rename(path, rotated), 0);
+    CHECK_STR_EQ(read_all(), "one|");
+    append(path, "new\n");
+    CHECK_STR_EQ(read_all(), "");
+    append(rotated, "late\n"); /* its writer does not know yet */
+    CHECK_STR_EQ(read_all(), "late|");
+    now_ms += LOG_FILE_GRACE_MS;
+    CHECK_STR_EQ(read_all(), "new|");
+    append(path, "newer\n");
+    CHECK_STR_EQ(read_all(), "newer|");
+    end();
+}
+
+static void truncation_begins_anew(void)
+{
+    begin();
+    append(path, "a long first line\n");
+    CHECK_OK(log_file_open(&f, path, ""));
+    append(path, "one\n");
+    CHECK_STR_EQ(read_all(), "one|");
+    CHECK_EQ(truncate(path, 0), 0);
+    append(path, "two\n");
+    CHECK_STR_EQ(read_all(), "two|");
+    end();
+}
+
+static void a_file_that_comes_later_is_read_from_its_start(void)
+{
+    begin();
+    CHECK_OK(log_file_open(&f, path, ""));
+    CHECK_STR_EQ(read_all(), "");
+    append(path, "first\n");
+    CHECK_STR_EQ(read_all(), "first|");
+    end();
+}
+
+static void a_line_without_end_is_passed_over(void)
+{
+    begin();
+    append(path, "");
+    CHECK_OK(log_file_open(&f, path, ""));
+    for (int i = 0; i < 3000; i++) {
+        append(path, "0123456789012345678901234567890123456789012345678901234567890123");
+        if (i % 500 == 0) {
+            CHECK_STR_EQ(read_all(), "");
+        }
+    }
+    append(path, "\nshort\n");
+    for (int i = 0; i < 10 && read_all()[0] == '\0'; i++) {
+    }
+    CHECK_STR_EQ(got, "short|");
+    CHECK_EQ(f.lines_skipped, 1);
+    end();
+}
+
+CHECK_MAIN
+{
+    RUN(it_begins_at_the_end_and_hands_out_whole_lines);
+    RUN(it_goes_on_where_it_was);
+    RUN(a_file_of_the_same_number_and_another_beginning_is_another);
+    RUN(rotation_reads_the_old_file_to_its_end);
+    RUN(truncation_begins_anew);
+    RUN(a_file_that_comes_later_is_read_from_its_start);
+    RUN(a_line_without_end_is_passed_over);
+}

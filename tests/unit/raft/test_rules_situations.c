@@ -1,0 +1,440 @@
+/* The situations of the operations handbook, as far as this version can have them: for each what is found, how bad it is, what is survived,
+ * and the words. A row is: who looks, what happened, and what must be said. */
+#include "tests/unit/raft/rules_world.h"
+
+/* Neither hears the other; both live. */
+static void cut(unsigned a, unsigned b, uint64_t age_ms)
+{
+    deaf(a, b, age_ms, ANSWER_TIMEOUT);
+    deaf(b, a, age_ms, ANSWER_TIMEOUT);
+    if (w.o.self == a || w.o.self == b) {
+        silent(w.o.self == a ? b : a, age_ms);
+    }
+}
+
+/* The names of all findings, the worst first: "SITE_DOWN QUORUM_MARGIN AWAY". */
+static const char *names(void)
+{
+    static char text[600];
+    size_t at = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < w.verdict.findings.n && at < sizeof(text); i++) {
+        int n = snprintf(text + at, sizeof(text) - at, "%s%s", i > 0 ? " " : "",
+                         finding_name(w.verdict.findings.items[i].kind));
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return text;
+}
+
+struct situation {
+    const char *name;
+    unsigned observer;
+    void (*happens)(void);
+    enum severity severity;
+    const char *findings; /* the worst first */
+    const char *survives;
+    const char *headline; /* the beginning of it, behind the name */
+};
+
+static void nothing(void)
+{
+}
+
+static void follower_killed(void)
+{
+    gone(BJ2, 5000, ANSWER_REFUSED);
+}
+
+static void moved(unsigned shard, unsigned to, int before, uint64_t ago_ms)
+{
+    lead(shard, (int)to, 5);
+    w.shards[shard].led_ms = ago_ms;
+    w.shards[shard].cause = MOVE_LOST;
+    w.shards[shard].before = w.shards[shard].lost = before;
+    w.shards[shard].silent_ms = 620;
+}
+
+static void unlead(unsigned node)
+{
+    for (unsigned s = 0; s < WORLD_SHARDS; s++) {
+        struct observed_replica *r = replica(s, node);
+        r->known = r->ok = r->leads = false;
+        r->follows = -1;
+        r->contact_age_ms = AGE_UNKNOWN;
+        observation_leader(&w.o, &w.shards[s]);
+    }
+}
+
+static void leader_killed(void)
+{
+    gone(BJ1, 5000, ANSWER_REFUSED);
+    moved(SHARD_DIR, BJ2, BJ1, 4400);
+    moved(SHARD_BJ, BJ2, BJ1, 4400);
+    unlead(BJ1);
+}
+
+static void leader_stopped(void)
+{
+    gone(BJ1, 8000, ANSWER_NONE);
+    moved(SHARD_DIR, BJ2, BJ1, 7400);
+    moved(SHARD_BJ, BJ2, BJ1, 7400);
+    unlead(BJ1);
+}
+
+static void leader_goes_on_after_a_stop(void)
+{
+    moved(SHARD_BJ, BJ2, BJ1, 9400);
+    w.nodes[BJ1].stall_ms = 10000;
+    w.nodes[BJ1].stall_age_ms = 900;
+    for (unsigned k = 0; k < WORLD_NODES; k++) {
+        w.nodes[BJ1].links[k].heard_age_ms = 10100; /* it had no time to hear them */
+    }
+}
+
+static void slow_disk(void)
+{
+    w.nodes[BJ1].sync_us = 1400000;
+}
+
+static void empty_disk(void)
+{
+    for (unsigned s = 0; s < WORLD_SHARDS; s++) {
+        replica(s, SH2)->ok = false;
+        snprintf(replica(s, SH2)->state, sizeof(replica(s, SH2)->state),
+                 "AMNESIA: acknowledged up to 100, holds 40");
+    }
+}
+
+static void site_lost(void)
+{
+    gone(BJ1, 372000, ANSWER_TIMEOUT);
+    gone(BJ2, 372000, ANSWER_TIMEOUT);
+    lead(SHARD_DIR, SH1, 5);
+    lead(SHARD_BJ, SH1, 5);
+    unlead(BJ1);
+    unlead(BJ2);
+}
+
+static void site_returns(void)
+{
+    lead(SHARD_BJ, SH1, 5);
+    replica(SHARD_BJ, BJ1)->lag_ms = 8000;
+    replica(SHARD_BJ, BJ1)->lag_entries = 4000;
+    replica(SHARD_BJ, BJ1)->lag_slope_known = true;
+    replica(SHARD_BJ, BJ1)->lag_slope_us = -500000;
+}
+
+static void data_centres_cut(void)
+{
+    for (unsigned a = BJ1; a <= BJ2; a++) {
+        for (unsigned b = SH1; b <= SH2; b++) {
+            cut(a, b, 60000);
+        }
+    }
+    /* wit1 follows both leaders and says so */
+    for (unsigned s = 0; s < WORLD_SHARDS; s++) {
+        observation_leader(&w.o, &w.shards[s]);
+    }
+}
+
+static void witness_lost(void)
+{
+    gone(WIT1, 9000, ANSWER_REFUSED);
+}
+
+static void witness_and_a_node_lost(void)
+{
+    gone(WIT1, 90000, ANSWER_REFUSED);
+    gone(SH2, 9000, ANSWER_REFUSED);
+}
+
+static void witness_and_site_lost(void)
+{
+    gone(WIT1, 90000, ANSWER_REFUSED);
+    gone(BJ1, 61000, ANSWER_TIMEOUT);
+    gone(BJ2, 60000, ANSWER_TIMEOUT);
+    w.o.quorum = false;
+}
+
+static void one_way_to_a_node_begins(void)
+{
+    for (unsigned k = 0; k < WORLD_NODES; k++) {
+        if (k != BJ1) {
+            deaf(BJ1, k, 2500, ANSWER_NONE);
+        }
+    }
+}
+
+static void one_way_to_a_node_has_ended_its_connections(void)
+{
+    one_way_to_a_node_begins();
+    gone(BJ1, 60000, ANSWER_NONE);
+    lead(SHARD_DIR, SH1, 5);
+    lead(SHARD_BJ, SH1, 5);
+    unlead(BJ1);
+}
+
+static void one_way_between_sites(void)
+{
+    for (unsigned a = BJ1; a <= BJ2; a++) {
+        for (unsigned b = SH1; b <= SH2; b++) {
+            deaf(a, b, 2600, ANSWER_NONE);
+        }
+    }
+}
+
+static void a_link_flaps(void)
+{
+    w.nodes[SH1].links[BJ1].breaks = 6;
+}
+
+static void clock_off(void)
+{
+    for (unsigned i = 0; i < WORLD_NODES; i++) {
+        w.nodes[SH1].links[i].clock_error_us = 2000;
+        w.nodes[SH1].links[i].clock_offset_us = i == BJ1 ? 300000000 : 800;
+    }
+}
+
+static void power_is_back_and_nobody_leads_yet(void)
+{
+    for (unsigned s = SHARD_BJ; s < WORLD_SHARDS; s++) {
+        lead(s, -1, 7);
+        for (unsigned i = 0; i < WORLD_NODES; i++) {
+            replica(s, i)->follows = -1;
+        }
+        observation_leader(&w.o, &w.shards[s]);
+        w.shards[s].led_known = false;
+    }
+}
+
+static void state_hashes_differ(void)
+{
+    for (unsigned i = 0; i < WORLD_NODES; i++) {
+        replica(SHARD_BJ, i)->digest_index = 100;
+        replica(SHARD_BJ, i)->digest[0] = i == BJ2 ? 1 : 2;
+        replica(SHARD_BJ, i)->digest[1] = 9;
+    }
+    memset(replica(SHARD_BJ, WIT1)->digest, 0, 16); /* it keeps no state */
+}
+
+static void two_leaders_of_one_term(void)
+{
+    replica(SHARD_BJ, SH2)->leads = true;
+}
+
+static void old_leader_cut_off(void)
+{
+    lead(SHARD_BJ, SH1, 9);
+    replica(SHARD_BJ, BJ1)->leads = true;
+    replica(SHARD_BJ, BJ1)->term = 4;
+    observation_leader(&w.o, &w.shards[SHARD_BJ]);
+}
+
+#define WHOLE      "survives 1 site or any 2 nodes"
+#define NOTHING    "survives nothing more"
+#define WITHOUT_BJ "survives site beijing or witness or any 1 node, NOT site shanghai"
+#define WITHOUT_SH "survives site shanghai or witness or any 1 node, NOT site beijing"
+#define NO_SITE    "survives any 1 node, no site"
+
+static const struct situation situations[] = {
+    {"0 all is well", SH1, nothing, SEVERITY_OK, "", WHOLE, "nothing to do"},
+    {"1 a follower is killed", SH1, follower_killed, SEVERITY_YELLOW, "NODE_DOWN", WITHOUT_BJ,
+     "+5.00s: bj2 (beijing) DOWN since 15:59:55Z: connections are refused"},
+    {"2 the leader is killed", SH1, leader_killed, SEVERITY_YELLOW, "NODE_DOWN LEADER_MOVED",
+     WITHOUT_BJ, "+5.00s: bj1 (beijing) DOWN"},
+    {"3 the leader is stopped", SH1, leader_stopped, SEVERITY_YELLOW, "NODE_FROZEN LEADER_MOVED",
+     WITHOUT_BJ, "+8.00s: bj1 (beijing) FROZEN since 15:59:52Z: connections are taken and nothing"},
+    {"3 and goes on", SH1, leader_goes_on_after_a_stop, SEVERITY_BLUE, "LEADER_MOVED STALLED",
+     WHOLE, "nothing to do"},
+    {"4 a disk is slow", SH1, slow_disk, SEVERITY_YELLOW, "SLOW_DISK", WHOLE,
+     "the disk of bj1 takes 1.40s for a sync"},
+    {"5 a node back with an empty disk", BJ1, empty_disk, SEVERITY_ORANGE, "AMNESIA", WITHOUT_SH,
+     "the copy of directory on sh2: AMNESIA"},
+    {"6 a site is lost", SH1, site_lost, SEVERITY_ORANGE, "SITE_DOWN QUORUM_MARGIN AWAY", NOTHING,
+     "+6m12s: beijing GONE since 15:53:48Z (0/2 nodes, silent from sh1 sh2 wit1): no connection"},
+    {"7 the site is back and behind", SH1, site_returns, SEVERITY_YELLOW, "LAG AWAY", WHOLE,
+     "+8.00s: the copy of mail-beijing on bj1 is 8.00s behind (4000 entries, 0 kB), -0.50s/s; ETA: "
+     "below in 6.00s"},
+    {"8 the data centres are cut, seen from one", BJ1, data_centres_cut, SEVERITY_ORANGE,
+     "DC_LINK_CUT QUORUM_MARGIN", "survives site beijing or shanghai, NOT site witness",
+     "+1m00s: beijing and shanghai do not hear each other since 15:59:00Z; both live, each site "
+     "serves what it leads"},
+    {"8 the same, seen from the witness", WIT1, data_centres_cut, SEVERITY_ORANGE,
+     "DC_LINK_CUT QUORUM_MARGIN", "survives site beijing or shanghai, NOT site witness",
+     "+1m00s: beijing and shanghai do not hear each other"},
+    {"9 a site is cut off from all, as it looks outside", WIT1, site_lost, SEVERITY_ORANGE,
+     "SITE_DOWN QUORUM_MARGIN AWAY", NOTHING, "+6m12s: beijing GONE"},
+    {"10 the witness is lost", SH1, witness_lost, SEVERITY_YELLOW, "WITNESS_DOWN", NO_SITE,
+     "+9.00s: witness GONE since"},
+    {"11 the witness, then a node", SH1, witness_and_a_node_lost, SEVERITY_ORANGE,
+     "QUORUM_MARGIN WITNESS_DOWN NODE_DOWN", NOTHING,
+     "margin 0: directory mail-beijing mail-shanghai"},
+    {"12 the witness and a site", SH1, witness_and_site_lost, SEVERITY_RED, "NO_QUORUM", "",
+     "+1m00s: NO QUORUM, LOCAL VIEW sh1: 2 of 5 (sh1 sh2); bj1 bj2 wit1 unheard since 15:59:00Z"},
+    {"14 a node hears nobody, at first", SH1, one_way_to_a_node_begins, SEVERITY_ORANGE,
+     "ASYMMETRIC", WITHOUT_BJ, "+2.60s: bj1<-*: bj1 hears nobody since"},
+    {"14 and then", SH1, one_way_to_a_node_has_ended_its_connections, SEVERITY_ORANGE,
+     "ASYMMETRIC AWAY", WITHOUT_BJ,
+     "+1m02s: bj1<-*: bj1 hears nobody since 15:58:57Z, and was heard for a while"},
+    {"14 between two sites", WIT1, one_way_between_sites, SEVERITY_ORANGE,
+     "ASYMMETRIC QUORUM_MARGIN", "", "+2.70s: beijing<-shanghai: beijing does not hear"},
+    {"15 a link comes and goes", SH1, a_link_flaps, SEVERITY_YELLOW, "FLAPPING", WHOLE,
+     "the connection from sh1 to bj1 was lost 6 times in 5 minutes"},
+    {"18 a clock is off", SH1, clock_off, SEVERITY_YELLOW, "CLOCK_OFFSET", WHOLE,
+     "the clock of bj1 is +299999 ms from the median (limit 100)"},
+    {"19 all are back, and elect", SH1, power_is_back_and_nobody_leads_yet, SEVERITY_RED,
+     "NO_LEADER", WHOLE, "mail-beijing mail-shanghai: no leader: 5 of 5 voters are up"},
+    {"22 copies differ", SH1, state_hashes_differ, SEVERITY_RED, "DIVERGENCE", WHOLE,
+     "the copies of mail-beijing differ at index 100: bj2 against bj1 sh1 sh2"},
+    {"two leaders of one term", SH1, two_leaders_of_one_term, SEVERITY_RED, "TWO_LEADERS", WHOLE,
+     "two leaders of mail-beijing in term 4: bj1 and sh2. This must never be"},
+    {"two leaders of different terms", SH1, old_leader_cut_off, SEVERITY_BLUE, "STALE_LEADER AWAY",
+     WHOLE, "nothing to do"},
+};
+
+static void each_situation_is_named_with_its_severity_and_what_is_survived(void)
+{
+    for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++) {
+        const struct situation *s = &situations[i];
+        char headline[600];
+        world(s->observer);
+        s->happens();
+        const struct verdict *v = judge();
+        printf("%s: %s | %s | %s\n", s->name, names(), v->headline, v->survives);
+        CHECK_STR_EQ(names(), s->findings);
+        CHECK_EQ(v->findings.severity, s->severity);
+        snprintf(headline, sizeof(headline), "%s%s%s",
+                 s->severity > SEVERITY_BLUE ? finding_name(v->findings.items[0].kind) : "",
+                 s->severity <= SEVERITY_BLUE ? ""
+                 : s->headline[0] == '+'      ? " "
+                                              : ": ",
+                 s->headline);
+        CHECK_EQ(strncmp(v->headline, headline, strlen(headline)), 0);
+        if (s->survives[0] != '\0' || !w.o.quorum) {
+            CHECK_STR_EQ(v->survives, s->survives);
+        }
+        CHECK(s->severity <= SEVERITY_BLUE || v->next[0] != '\0');
+    }
+}
+
+static void the_words_do_not_depend_on_the_order_of_nodes_and_shards(void)
+{
+    static struct verdict first;
+    for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++) {
+        world(situations[i].observer);
+        situations[i].happens();
+        first = *judge();
+        world_swap_nodes(0, 3);
+        world_swap_nodes(1, 4);
+        struct observed_shard shard = w.shards[0];
+        w.shards[0] = w.shards[2];
+        w.shards[2] = shard;
+        const struct verdict *v = judge();
+        CHECK_EQ(v->findings.n, first.findings.n);
+        CHECK_STR_EQ(v->headline, first.headline);
+        CHECK_STR_EQ(v->survives, first.survives);
+        for (unsigned k = 0; k < v->findings.n; k++) {
+            CHECK_STR_EQ(v->findings.items[k].text, first.findings.items[k].text);
+            CHECK_STR_EQ(v->findings.items[k].next, first.findings.items[k].next);
+        }
+    }
+}
+
+static void what_to_do_is_said_and_what_not_to_do(void)
+{
+    world(SH1);
+    site_lost();
+    judge();
+    CHECK_STR_EQ(w.verdict.next,
+                 "bring back any node of beijing (bj1 bj2) or the network to it: it "
+                 "catches up by itself");
+    CHECK_STR_EQ(w.verdict.avoid, "empty or restore the data directories of beijing");
+    world(SH1);
+    witness_and_site_lost();
+    judge();
+    CHECK_STR_EQ(w.verdict.next,
+                 "bring back ANY 1 of bj1 bj2 wit1, or the network to them: heals "
+                 "itself, nothing is lost");
+}
+
+static void a_shard_without_enough_voters_is_lost_and_says_whom_it_needs(void)
+{
+    world(SH1);
+    for (unsigned i = BJ1; i <= SH1; i++) { /* three of five copies of one shard are not in order */
+        replica(SHARD_BJ, i)->ok = false;
+    }
+    judge();
+    const struct finding *f = found(FINDING_QUORUM_LOST);
+    CHECK(f != NULL);
+    CHECK_EQ(f->severity, SEVERITY_RED);
+    CHECK_STR_EQ(f->object, "mail-beijing");
+    CHECK_STR_EQ(f->next, "bring back ANY 1 of bj1 bj2 sh1: heals itself, nothing is lost");
+    CHECK_STR_EQ(w.verdict.survives, "survives nothing: mail-beijing does not serve now");
+}
+
+static void a_node_that_just_woke_up_accuses_nobody(void)
+{
+    world(SH1);
+    w.nodes[BJ2].stall_ms = 60000;
+    w.nodes[BJ2].stall_age_ms = 300;
+    for (unsigned k = 0; k < WORLD_NODES; k++) {
+        w.nodes[BJ2].links[k].heard_age_ms = 60100;
+    }
+    judge();
+    CHECK_STR_EQ(names(), "STALLED");
+    w.nodes[BJ2].stall_age_ms = 5000; /* by now it should hear them */
+    judge();
+    CHECK(found(FINDING_ASYMMETRIC) != NULL);
+}
+
+/* The others redial it one after the other. */
+static void a_node_that_just_came_back_is_not_cut_off_from_those_who_wait_to_hear_it(void)
+{
+    world(SH1);
+    cut(SH1, BJ2, 60000);
+    for (unsigned i = 0; i < WORLD_NODES; i++) {
+        w.nodes[i].links[BJ2].heard_for_ms = i == BJ1 ? RETURNED_MS - 1 : 0;
+    }
+    judge();
+    CHECK_STR_EQ(names(), "");
+    w.nodes[BJ1].links[BJ2].heard_for_ms = RETURNED_MS;
+    judge();
+    CHECK_STR_EQ(names(), "LINK_CUT");
+}
+
+static void a_node_that_started_a_moment_ago_accuses_nobody(void)
+{
+    world(SH1);
+    w.nodes[BJ2].up_ms = 900;
+    for (unsigned k = 0; k < WORLD_NODES; k++) {
+        w.nodes[BJ2].links[k].heard_age_ms = 1000;
+        w.nodes[BJ2].links[k].answer = ANSWER_UNKNOWN;
+    }
+    judge();
+    CHECK_STR_EQ(names(), "");
+}
+
+static void more_findings_than_there_is_room_for_are_counted(void)
+{
+    static struct findings f;
+    findings_init(&f);
+    for (unsigned i = 0; i < FINDINGS_MAX + 7; i++) {
+        findings_add(&f, FINDING_LAG, i == FINDINGS_MAX + 3 ? SEVERITY_RED : SEVERITY_YELLOW, "x");
+    }
+    CHECK_EQ(f.n, FINDINGS_MAX);
+    CHECK_EQ(f.left_out, 7);
+    CHECK_EQ(f.severity, SEVERITY_RED);
+}
+
+CHECK_MAIN
+{
+    RUN(each_situation_is_named_with_its_severity_and_what_is_survived);
+    RUN(the_words_do_not_depend_on_the_order_of_nodes_and_shards);
+    RUN(what_to_do_is_said_and_what_not_to_do);
+    RUN(a_shard_without_enough_voters_is_lost_and_says_whom_it_needs);
+    RUN(a_node_that_just_woke_up_accuses_nobody);
+    RUN(a_node_that_just_came_back_is_not_cut_off_from_those_who_wait_to_hear_it);
+    RUN(a_node_that_started_a_moment_ago_accuses_nobody);
+    RUN(more_findings_than_there_is_room_for_are_counted);
+}
