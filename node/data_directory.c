@@ -84,6 +84,22 @@ static void read_machine(char out[33])
     snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, a, b);
 }
 
+/* A number of an inode that was freed is soon given out again, so a copy that takes the original's
+ * place may well get it. Its birth it can't get. */
+static enum status read_lock_file(struct data_directory *d, struct error *e)
+{
+    struct statx st;
+    if (statx(d->lock_fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0) {
+        return error_set(e, status_from_errno(errno), "cannot examine %s/lock: %s", d->path,
+                         strerror(errno));
+    }
+    d->inode = st.stx_ino;
+    if ((st.stx_mask & STATX_BTIME) != 0) {
+        d->born_ns = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+    }
+    return OK;
+}
+
 static void fill_identity(const struct data_directory *d, struct record_file *r)
 {
     char text[UUID_TEXT_SIZE];
@@ -97,6 +113,9 @@ static void fill_identity(const struct data_directory *d, struct record_file *r)
     record_file_put(r, "name", "%s", d->name);
     record_file_put(r, "machine", "%s", d->machine);
     record_file_put(r, "inode", "%" PRIu64, d->inode);
+    if (d->born_ns != 0) {
+        record_file_put(r, "inode_born_ns", "%" PRIu64, d->born_ns);
+    }
     record_file_put(r, "founded", "%d", d->founded ? 1 : 0);
     for (uint32_t i = 0; i < SHARDS_MAX; i++) {
         if (d->born[i]) {
@@ -113,6 +132,16 @@ static void fill_peers(const struct data_directory *d, struct record_file *r)
             record_file_put(r, "founded", "%u", i);
         }
     }
+}
+
+static bool same_lock_file(const struct data_directory *d, const struct record_file *r)
+{
+    uint64_t inode, born_ns;
+    if (!record_file_find_u64(r, "inode", 0, &inode) || inode != d->inode) {
+        return false;
+    }
+    return d->born_ns == 0 || !record_file_find_u64(r, "inode_born_ns", 0, &born_ns) ||
+           born_ns == d->born_ns;
 }
 
 static enum status compare_identity(struct data_directory *d, const struct record_file *r,
@@ -158,7 +187,7 @@ static enum status compare_identity(struct data_directory *d, const struct recor
     }
     bool machine =
         record_file_find(r, "machine", 0, text, sizeof(text)) && strcmp(text, d->machine) == 0;
-    if (!machine || !record_file_find_u64(r, "inode", 0, &v) || v != d->inode) {
+    if (!machine || !same_lock_file(d, r)) {
         *id = "MQ-DATA-COPY";
         return error_set(
             e, STATUS_WRONG_NODE,
@@ -286,13 +315,12 @@ enum status data_directory_open(struct data_directory *d, const struct data_dire
     d->founding = o->founding;
     d->node = o->node;
     *out_message_id = "MQ-DATA-IO";
-    struct stat st;
     enum status s = make_directories(d, e);
     if (s == OK) {
         s = take_lock(d, out_message_id, e);
     }
-    if (s == OK && fstat(d->lock_fd, &st) == 0) {
-        d->inode = (uint64_t)st.st_ino;
+    if (s == OK) {
+        s = read_lock_file(d, e);
     }
     read_machine(d->machine);
     if (s == OK) {

@@ -2,8 +2,8 @@
  * I4).
  *
  *   DATA/lock          held with flock() by the running process
- *   DATA/identity      cluster, founding, node, format, machine and inode; founded or not; shards
- * that were born here
+ *   DATA/identity      cluster, founding, node, format, machine, inode and birth of the lock file;
+ *                      founded or not; shards that were born here
  *   DATA/incarnation   counter, nonce, nonce before: written durably at every start
  *   DATA/peers         which founders were ever seen as founded (so that a replaced disk is told
  * so)
@@ -41,8 +41,9 @@ struct data_directory {
     node_id node;
     char name[NAME_MAX_BYTES + 1];
     char machine[33]; /* a hash of the machine id */
-    uint64_t inode;
-    bool fresh; /* made by this start */
+    uint64_t inode;   /* of the lock file */
+    uint64_t born_ns; /* its birth, ns since 1970; 0: this file system doesn't say */
+    bool fresh;       /* made by this start */
     /* I1 */
     bool founded;
     bool born[SHARDS_MAX];          /* by shard id; larger ids are never founded here */

@@ -161,6 +161,33 @@ static void I4_a_plain_copy_is_refused(void)
     refused(&o, "MQ-DATA-COPY");
 }
 
+/* A copy that took the original's place, its lock file's inode number with it: the file system gave
+ * the number out again. */
+static void I4_a_copy_that_got_the_same_inode_is_refused(void)
+{
+    struct data_directory d;
+    const char *id;
+    char file[400];
+    struct record_file *r = malloc(sizeof(*r));
+    struct error e = {0};
+    fresh();
+    struct data_directory_options o = options();
+    CHECK_EQ(open_it(&d, &o, &id), OK);
+    uint64_t born_ns = d.born_ns;
+    data_directory_close(&d);
+    snprintf(file, sizeof(file), "%s/identity", path);
+    CHECK_EQ(record_file_read(&disk_posix, file, r, &e), OK);
+    char *value = strstr(r->text, "inode_born_ns ");
+    CHECK_EQ(value != NULL, born_ns != 0);
+    if (value != NULL) {
+        char *digit = strchr(value, '\n') - 1;
+        *digit = *digit == '0' ? '1' : '0';
+        CHECK_EQ(record_file_write(&disk_posix, path, "identity", r, "test", NULL), OK);
+        refused(&o, "MQ-DATA-COPY");
+    }
+    free(r);
+}
+
 static void a_change_of_any_byte_is_noticed(void)
 {
     struct data_directory d;
@@ -224,6 +251,7 @@ CHECK_MAIN
     RUN(I4_another_node_cluster_or_founding_is_refused);
     RUN(I4_a_second_process_is_refused);
     RUN(I4_a_plain_copy_is_refused);
+    RUN(I4_a_copy_that_got_the_same_inode_is_refused);
     RUN(a_change_of_any_byte_is_noticed);
     RUN(I2_a_founded_node_without_its_incarnation_is_refused);
 }
