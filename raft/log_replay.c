@@ -6,9 +6,10 @@
  * hole may have held its records) or gapped (it did).
  *   - A head that holds all that is left of a shard's log (entries carried, or none left) heals it:
  *     whole state, whole log.
- *   - The newest head heals a gapped shard if all entries it still needs came after the gap (state
- *     is in the head), or if the head itself says that the gap was charged before (then the entries
- *     up to the gap are all there is).
+ *   - A head heals a gapped shard if all entries it still needs came after the gap (state is in the
+ *     head; an older head, too, or a second gap would cost what the first recovery kept), or if the
+ *     head itself says that the gap was charged before (then the entries up to the gap are all there
+ *     is).
  *   - An install record heals it: it has no other entries.
  * Who is not healed at the end is charged: AMNESIA, and its log ends at the first hole.
  * W4: a head is the state at its own position; it is applied where it stands, never as a replay of
@@ -227,21 +228,19 @@ static void judge(struct log *l, struct log_shard *s, const struct log_head_shar
         s->replay.gapped = false;
         log_ring_truncate(&s->ring, hs->last + 1);
     }
-    if (!newest) {
+    bool holds =
+        s->ring.count > 0 && s->ring.first <= hs->first && log_ring_last(&s->ring) == hs->last;
+    if (holds && (newest || s->replay.gapped)) {
+        heal(s);
+        log_ring_cut(&s->ring, hs->first - 1);
+        s->replay.positioned = true;
+    } else if (newest && !s->replay.gapped) {
+        gap(l, s);
+    } else if (!newest) {
         if (s->ring.count == 0 && !s->replay.gapped) {
             log_ring_clear(&s->ring, hs->last + 1);
         }
         s->replay.positioned = !s->replay.gapped;
-        return;
-    }
-    bool holds =
-        s->ring.count > 0 && s->ring.first <= hs->first && log_ring_last(&s->ring) == hs->last;
-    if (holds) {
-        heal(s);
-        log_ring_cut(&s->ring, hs->first - 1);
-        s->replay.positioned = true;
-    } else if (!s->replay.gapped) {
-        gap(l, s);
     }
 }
 

@@ -111,6 +111,33 @@ static unsigned check_shards(struct rig *r, const struct image *im, uint64_t las
     return charged;
 }
 
+static void flip(struct rig *r, const struct image *im, uint64_t at)
+{
+    CHECK(crash_disk_flip(r->disk, im->paths[at / RIG_SEGMENT], at % RIG_SEGMENT,
+                          (uint8_t)(1u << (at % 8))));
+}
+
+/* What the first start makes of a damaged image, the next one does, too. Returns how many shards were charged. */
+static unsigned charged_for_good(struct rig *r, const struct image *im)
+{
+    uint64_t lasts[8] = {0}, again[8] = {0};
+    bool damaged[8];
+    rig_open(r);
+    unsigned n = check_shards(r, im, lasts);
+    for (shard_id i = 3; i <= 5; i++) {
+        damaged[i] =
+            log_state_find(r->log, i) == NULL || log_shard_damage(r->log, i) == LOG_DAMAGED;
+    }
+    rig_power_cut(r, 1);
+    CHECK_EQ(check_shards(r, im, again), n);
+    for (shard_id i = 3; i <= 5; i++) {
+        CHECK_EQ(lasts[i], again[i]);
+        CHECK_EQ(damaged[i],
+                 log_state_find(r->log, i) == NULL || log_shard_damage(r->log, i) == LOG_DAMAGED);
+    }
+    return n;
+}
+
 static void any_flipped_byte_leaves_each_shard_whole_or_charged_for_good(void)
 {
     struct image im;
@@ -119,24 +146,9 @@ static void any_flipped_byte_leaves_each_shard_whole_or_charged_for_good(void)
     unsigned charged = 0, whole = 0;
     for (uint64_t at = 0; at < (uint64_t)im.n * RIG_SEGMENT; at += stride) {
         struct rig r;
-        uint64_t lasts[8] = {0}, again[8] = {0};
         put_image(&r, &im);
-        CHECK(crash_disk_flip(r.disk, im.paths[at / RIG_SEGMENT], at % RIG_SEGMENT,
-                              (uint8_t)(1u << (at % 8))));
-        rig_open(&r);
-        unsigned n = check_shards(&r, &im, lasts);
-        bool damaged[8];
-        for (shard_id i = 3; i <= 5; i++) {
-            damaged[i] =
-                log_state_find(r.log, i) == NULL || log_shard_damage(r.log, i) == LOG_DAMAGED;
-        }
-        rig_power_cut(&r, at); /* and it stays so */
-        CHECK_EQ(check_shards(&r, &im, again), n);
-        for (shard_id i = 3; i <= 5; i++) {
-            CHECK_EQ(lasts[i], again[i]);
-            CHECK_EQ(damaged[i],
-                     log_state_find(r.log, i) == NULL || log_shard_damage(r.log, i) == LOG_DAMAGED);
-        }
+        flip(&r, &im, at);
+        unsigned n = charged_for_good(&r, &im);
         charged += n > 0;
         whole += n == 0;
         rig_deinit(&r);
@@ -144,6 +156,38 @@ static void any_flipped_byte_leaves_each_shard_whole_or_charged_for_good(void)
     printf("# %u places charged, %u did no harm\n", charged, whole);
     CHECK(charged > 50);
     CHECK(whole > 50);
+    free_image(&im);
+}
+
+/* Anywhere but in a head's format: another one is refused, whatever it came from. */
+static uint64_t any_place(struct random *random, const struct image *im)
+{
+    for (;;) {
+        uint64_t at = random_below(random, (uint64_t)im->n * RIG_SEGMENT);
+        if (at % RIG_SEGMENT < 8 || at % RIG_SEGMENT >= 12) {
+            return at;
+        }
+    }
+}
+
+/* A shard that has moved on past the first hole must not be thrown back to it by the second. */
+static void so_do_two_flipped_bytes(void)
+{
+    struct image im;
+    struct random random;
+    make_image(&im);
+    random_init_seed(&random, check_seed());
+    for (int i = 0; i < 1500; i++) {
+        struct rig r;
+        uint64_t one = any_place(&random, &im), other = any_place(&random, &im);
+        put_image(&r, &im);
+        flip(&r, &im, one);
+        if (other != one) {
+            flip(&r, &im, other);
+        }
+        (void)charged_for_good(&r, &im);
+        rig_deinit(&r);
+    }
     free_image(&im);
 }
 
@@ -369,4 +413,5 @@ CHECK_MAIN
     RUN(a_charged_replica_that_goes_on_is_not_charged_anew);
     RUN(rot_found_by_a_fetch_is_told);
     RUN(any_flipped_byte_leaves_each_shard_whole_or_charged_for_good);
+    RUN(so_do_two_flipped_bytes);
 }
