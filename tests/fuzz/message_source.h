@@ -10,11 +10,7 @@
 #include <unistd.h>
 
 #include "storage/arena.h"
-
-/* A check that fails ends the program by a signal, or libFuzzer would not keep the input. */
-#define _exit(code) ((void)(code), abort())
 #include "tests/unit/storage/store_rig.h"
-#undef _exit
 
 #define SOURCE_TOKENS 8u
 
