@@ -21,7 +21,8 @@
 #include "proto/frame.h"
 
 #define CLIENTS_MAX 16
-#define BOXES_MAX   4096
+#define BOXES_MAX   32768 /* feed-cost's 10,000 users have two each */
+#define SLOTS       (4 * BOXES_MAX)
 
 struct row {
     uint32_t uid, flags;
@@ -55,6 +56,7 @@ static struct box boxes[BOXES_MAX];
 static size_t boxes_n;
 static struct lease leases[BOXES_MAX];
 static size_t leases_n;
+static uint32_t box_slots[SLOTS], lease_slots[SLOTS]; /* hash tables of places in those, plus 1 */
 static struct peer peers[CLIENTS_MAX];
 static struct random chance_random;
 static uint64_t position = 1;
@@ -102,20 +104,36 @@ static uint64_t now_ms(void)
 
 /* ---- the model ---- */
 
+#define HASH_START 0xcbf29ce484222325u /* FNV-1a */
+
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
+{
+    for (const uint8_t *p = data; size-- > 0; p++) {
+        hash = (hash ^ *p) * 0x100000001b3u;
+    }
+    return hash;
+}
+
 static struct box *box_find(const char *user, ProtobufCBinaryData guid, bool make)
 {
     if (guid.len != 16) {
         VIOLATION("a mailbox GUID of %zu bytes", guid.len);
     }
-    for (size_t i = 0; i < boxes_n; i++) {
-        if (strcmp(boxes[i].user, user) == 0 && memcmp(boxes[i].guid.bytes, guid.data, 16) == 0) {
-            return &boxes[i];
+    uint64_t at = hash_bytes(hash_bytes(HASH_START, user, strlen(user)), guid.data, 16) % SLOTS;
+    for (; box_slots[at] != 0; at = (at + 1) % SLOTS) {
+        struct box *b = &boxes[box_slots[at] - 1];
+        if (strcmp(b->user, user) == 0 && memcmp(b->guid.bytes, guid.data, 16) == 0) {
+            return b;
         }
     }
-    if (!make || boxes_n == BOXES_MAX) {
+    if (!make) {
         return NULL;
     }
+    if (boxes_n == BOXES_MAX) {
+        VIOLATION("more than the %d mailboxes this model holds", BOXES_MAX);
+    }
     struct box *b = &boxes[boxes_n++];
+    box_slots[at] = (uint32_t)boxes_n;
     memset(b, 0, sizeof(*b));
     snprintf(b->user, sizeof(b->user), "%s", user);
     memcpy(b->guid.bytes, guid.data, 16);
@@ -260,17 +278,23 @@ static void answer_report(const struct box *b, Mq__ResultReport *out)
 
 static struct lease *lease_find(const char *user, bool make)
 {
-    for (size_t i = 0; i < leases_n; i++) {
-        if (strcmp(leases[i].user, user) == 0) {
-            return &leases[i];
+    uint64_t at = hash_bytes(HASH_START, user, strlen(user)) % SLOTS;
+    for (; lease_slots[at] != 0; at = (at + 1) % SLOTS) {
+        if (strcmp(leases[lease_slots[at] - 1].user, user) == 0) {
+            return &leases[lease_slots[at] - 1];
         }
     }
-    if (!make || leases_n == BOXES_MAX) {
+    if (!make) {
         return NULL;
     }
-    memset(&leases[leases_n], 0, sizeof(leases[0]));
-    snprintf(leases[leases_n].user, sizeof(leases[0].user), "%s", user);
-    return &leases[leases_n++];
+    if (leases_n == BOXES_MAX) {
+        VIOLATION("more than the %d users this model holds", BOXES_MAX);
+    }
+    struct lease *l = &leases[leases_n++];
+    lease_slots[at] = (uint32_t)leases_n;
+    memset(l, 0, sizeof(*l));
+    snprintf(l->user, sizeof(l->user), "%s", user);
+    return l;
 }
 
 static void apply_page(struct box *b, const Mq__Report *c, uint32_t first, uint32_t last)
