@@ -109,7 +109,7 @@ static enum status ready(struct store *s)
     }
     rows_begin(&s->rows, s->txn);
     for (uint32_t i = 0; s->redo && i < s->retained_count && s->rows.failed == OK; i++) {
-        apply_one(s, &s->retained[i].entry, NULL);
+        apply_one(s, &s->retained[i], NULL);
     }
     if (s->rows.failed != OK) {
         return failed(s, s->rows.failed);
@@ -130,7 +130,7 @@ static enum status reserve_retained(struct store *s, uint32_t n)
     }
     uint32_t capacity = s->retained_capacity * 2 > s->retained_count + n ? s->retained_capacity * 2
                                                                          : s->retained_count + n;
-    struct store_retained *grown = realloc(s->retained, capacity * sizeof(*grown));
+    struct store_entry *grown = realloc(s->retained, capacity * sizeof(*grown));
     if (grown == NULL) {
         return STATUS_NO_MEMORY;
     }
@@ -141,7 +141,7 @@ static enum status reserve_retained(struct store *s, uint32_t n)
 
 static void retain(struct store *s, const struct store_entry *e)
 {
-    s->retained[s->retained_count++] = (struct store_retained){*e, s->rows.digest};
+    s->retained[s->retained_count++] = *e;
     if (e->payload != NULL) {
         block_ref(e->payload);
         s->retained_bytes += e->payload->size;
@@ -151,7 +151,7 @@ static void retain(struct store *s, const struct store_entry *e)
 static void release_retained(struct store *s, uint32_t from)
 {
     while (s->retained_count > from) {
-        struct block *b = s->retained[--s->retained_count].entry.payload;
+        struct block *b = s->retained[--s->retained_count].payload;
         if (b != NULL) {
             s->retained_bytes -= b->size;
             block_unref(b);
@@ -230,22 +230,6 @@ static enum status commit(struct store *s)
     return OK;
 }
 
-/* The caller applies again from `index` on, because a commit after its last apply said NO_SPACE: what is not committed can be
- * taken back. */
-static void take_back(struct store *s, uint64_t index)
-{
-    must(index > s->committed.index);
-    while (s->retained_count > 0 && s->retained[s->retained_count - 1].entry.index >= index) {
-        release_retained(s, s->retained_count - 1);
-    }
-    drop(s);
-    s->position = s->committed;
-    if (s->retained_count > 0) {
-        const struct store_retained *last = &s->retained[s->retained_count - 1];
-        s->position = (struct store_position){last->entry.index, last->entry.term, last->digest};
-    }
-}
-
 /* ---- the public calls ---- */
 
 static void on_answer(void *arg, uint64_t index, uint32_t ordinal, enum status status,
@@ -263,9 +247,6 @@ enum status store_apply(struct store *s, const struct store_entry *entries, uint
         void *out;
     } arg = {.in = sink};
     struct apply_sink inner = {on_answer, arg.out};
-    if (n > 0 && entries[0].index <= s->position.index) {
-        take_back(s, entries[0].index);
-    }
     enum status status = ready(s);
     status = status == OK ? reserve_retained(s, n) : status;
     if (status != OK) {

@@ -11,8 +11,7 @@
  * commit and applies them again (their answers, being functions of the log, are the same) before anything else, at the next
  * apply or commit. So the position never falls, answers given stay true, and NO_SPACE always means: none of *these* entries,
  * try again later.
- * (A caller that did not count an apply because the commit behind it said NO_SPACE may apply those entries again: what is not
- * committed is taken back first.) To bound those references the store commits by itself after STORE_UNCOMMITTED_BYTES_MAX of entries.
+ * To bound those references the store commits by itself after STORE_UNCOMMITTED_BYTES_MAX of entries.
  * Every other failure (IO, CORRUPT, VERSION) makes the environment lost: all later calls return that status. */
 #ifndef MQ_STORAGE_STORE_H
 #define MQ_STORAGE_STORE_H
@@ -79,8 +78,9 @@ struct store_due {
         disk_low; /* less than reserve_bytes is free: propose nothing new, and commit again to hear of a change */
 };
 
-/* Apply thread. Entries continue the position. sink NULL: nobody waits. After NO_SPACE none of these entries is applied (answers
- * given to the sink during the call are void) and the position is what it was. */
+/* Apply thread. Entries continue the position, also when the commit of what came before them said NO_SPACE: that stays applied.
+ * sink NULL: nobody waits. After NO_SPACE none of these entries is applied (answers given to the sink during the call are void)
+ * and the position is what it was. */
 enum status store_apply(struct store *s, const struct store_entry *entries, uint32_t n,
                         const struct store_sink *sink, struct store_position *out_position);
 enum status store_commit(struct store *s, struct store_due *out_due);

@@ -25,12 +25,6 @@ struct store_pin {
     struct checkpoint_descriptor descriptor;
 };
 
-/* An applied entry that is not committed yet, and the digest behind it. */
-struct store_retained {
-    struct store_entry entry;
-    struct digest digest;
-};
-
 struct store {
     atomic_uint references;
     struct env *env;
@@ -57,8 +51,8 @@ struct store {
     struct apply apply;
     struct store_position position; /* applied */
     struct store_position committed;
-    bool redo;                       /* `retained` has to be applied again */
-    struct store_retained *retained; /* applied since the last commit, with references */
+    bool redo;                    /* `retained` has to be applied again */
+    struct store_entry *retained; /* applied since the last commit, with references */
     uint32_t retained_count;
     uint32_t retained_capacity;
     uint64_t retained_bytes;

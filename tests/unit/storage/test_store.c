@@ -492,36 +492,6 @@ static void blocks_that_cannot_be_taken_ahead_cost_nothing(void)
     rig_close(&r);
 }
 
-static void entries_whose_commit_found_no_space_may_be_applied_again(void)
-{
-    struct rig r;
-    struct digest digests[41];
-    rig_open(&r, 1);
-    for (int i = 1; i <= 40; i++) {
-        char key[32];
-        snprintf(key, sizeof(key), "k%d", i);
-        CHECK_OK(rig_dict_op(&r, MQ__DICT_OP__KIND__INCREMENT, "", "n", NULL, 1, true, 0));
-        digests[i] = digest_at(r.store);
-        if (i == 10) {
-            rig_commit(&r);
-        }
-    }
-    uint32_t answers = r.answers;
-    struct store_sink sink = {rig_on_answer, &r};
-    for (uint64_t from = 40; from > 10; from -= 7) {
-        for (uint64_t index = from; index <= 40; index++) {
-            struct store_entry e = {index, 1, r.log[index - 1]};
-            CHECK_OK(store_apply(r.store, &e, 1, &sink, NULL));
-            CHECK(digest_equal(digest_at(r.store), digests[index]));
-            CHECK_EQ(r.result->dict->values[0], index);
-            answers++;
-        }
-    }
-    CHECK_EQ(r.answers, answers);
-    rig_check_digest(&r);
-    rig_close(&r);
-}
-
 static void a_map_that_runs_full_in_the_middle_loses_nothing_answered(void)
 {
     struct rig r;
@@ -780,7 +750,6 @@ CHECK_MAIN
     RUN(a_full_disk_refuses_writes_and_resumes_when_there_is_space);
     RUN(what_the_log_holds_is_applied_on_a_full_disk_in_blocks_taken_before);
     RUN(blocks_that_cannot_be_taken_ahead_cost_nothing);
-    RUN(entries_whose_commit_found_no_space_may_be_applied_again);
     RUN(a_map_that_runs_full_in_the_middle_loses_nothing_answered);
     RUN(a_failed_checkpoint_sync_loses_the_environment);
     RUN(a_copy_is_exactly_its_checkpoint_while_writing_goes_on);
