@@ -26,10 +26,11 @@ struct toy {
     struct uuid environment;
     uint64_t environments;
     uint64_t sum, durable_sum;
-    enum status apply_status, begin_status,
-        finish_status; /* what these say instead of working; OK = they work */
-    uint64_t begins;
-    uint64_t reads[4]; /* of a copy, by piece */
+    enum status apply_status, commit_status, begin_status,
+        finish_status;        /* what these say instead of working; OK = they work */
+    uint64_t commits, begins; /* how often they were called */
+    uint64_t committed;       /* index that readers see */
+    uint64_t reads[4];        /* of a copy, by piece */
 };
 
 struct sm_checkpoint {
@@ -75,6 +76,7 @@ static enum status toy_open(void *sm, const struct uuid *environment, struct sm_
         return error_set(e, STATUS_CORRUPT, "no such environment");
     }
     t->position = (struct sm_position){.index = t->durable.index, .term = t->durable.term};
+    t->committed = t->durable.index;
     t->sum = t->durable_sum;
     *out = t->durable;
     out->environment = *environment;
@@ -129,9 +131,13 @@ static enum status toy_apply(void *sm, const struct sm_entry *entries, uint32_t 
 
 static enum status toy_commit(void *sm, struct sm_due *out)
 {
-    (void)sm;
+    struct toy *t = sm;
+    t->commits++;
     *out = (struct sm_due){0};
-    return OK;
+    if (t->commit_status == OK) {
+        t->committed = t->position.index;
+    }
+    return t->commit_status;
 }
 
 static enum status toy_begin(void *sm, struct block *configuration, uint64_t configuration_index,
@@ -142,6 +148,7 @@ static enum status toy_begin(void *sm, struct block *configuration, uint64_t con
     if (t->begin_status != OK) {
         return t->begin_status;
     }
+    t->committed = t->position.index; /* it commits first */
     struct sm_checkpoint *c = calloc(1, sizeof(*c));
     c->d = (struct sm_descriptor){.environment = t->environment,
                                   .checkpoint = t->durable.checkpoint + 1,
