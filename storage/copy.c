@@ -205,7 +205,8 @@ static enum status verify(struct install *i, struct error *e)
     uint64_t pairs;
     enum status s = env_check_pages(i->options.disk, i->file, &i->descriptor.meta);
     if (s != OK) {
-        return error_set(e, s, "%s: the copy's pages make no sense: %s", i->directory,
+        return error_set(e, s, "%s: the copy's pages %s: %s", i->directory,
+                         s == STATUS_CORRUPT ? "make no sense" : "can't be looked at",
                          status_text(s));
     }
     s = env_open(&eo, &i->descriptor.meta, &env, &pin, e);

@@ -484,4 +484,34 @@ __attribute__((unused)) static void rig_check_digest(struct rig *r)
     mq__query_result__free_unpacked(result, NULL);
 }
 
+/* ---- a copy of its newest durable checkpoint ---- */
+
+struct rig_pages {
+    uint8_t *data;
+    uint64_t size;
+    struct checkpoint_descriptor d;
+};
+
+__attribute__((unused)) static void rig_copy(struct rig *r, struct rig_pages *p)
+{
+    struct copy *copy;
+    size_t got;
+    CHECK_OK(copy_open(r->store, 0, &copy, &p->d));
+    p->size = env_meta_size(&p->d.meta);
+    p->data = malloc(p->size);
+    CHECK(p->data != NULL);
+    for (uint64_t at = 0; at < p->size; at += got) {
+        CHECK_OK(copy_read(copy, at, p->data + at,
+                           COPY_PIECE_BYTES < p->size - at ? COPY_PIECE_BYTES : p->size - at,
+                           &got));
+    }
+    copy_close(copy);
+}
+
+__attribute__((unused)) static void rig_pages_deinit(struct rig_pages *p)
+{
+    free(p->data);
+    checkpoint_descriptor_deinit(&p->d);
+}
+
 #endif

@@ -61,44 +61,16 @@ static void K0_the_old_pin_stays_until_the_next_side_file_is_durable(void)
     rig_close(&r);
 }
 
-struct pages {
-    uint8_t *data;
-    uint64_t size;
-    struct checkpoint_descriptor d;
-};
-
-static void copy_all(struct rig *r, struct pages *p)
-{
-    struct copy *copy;
-    size_t got;
-    CHECK_OK(copy_open(r->store, 0, &copy, &p->d));
-    p->size = env_meta_size(&p->d.meta);
-    p->data = malloc(p->size);
-    CHECK(p->data != NULL);
-    for (uint64_t at = 0; at < p->size; at += got) {
-        CHECK_OK(copy_read(copy, at, p->data + at,
-                           COPY_PIECE_BYTES < p->size - at ? COPY_PIECE_BYTES : p->size - at,
-                           &got));
-    }
-    copy_close(copy);
-}
-
-static void pages_deinit(struct pages *p)
-{
-    free(p->data);
-    checkpoint_descriptor_deinit(&p->d);
-}
-
 static void K2_a_copy_that_is_not_what_its_source_said_is_refused(void)
 {
     struct rig r;
-    struct pages p;
+    struct rig_pages p;
     struct install *i;
     struct error e = {0};
     rig_open(&r, 1);
     rewrite(&r, 300);
     rig_checkpoint(&r);
-    copy_all(&r, &p);
+    rig_copy(&r, &p);
     for (uint64_t at = 8192; at + 32 < p.size;
          at++) { /* inside a value, in every page that holds one: LMDB sees nothing odd */
         bool letter = p.data[at] >= 'a' && p.data[at] <= 'z';
@@ -111,7 +83,7 @@ static void K2_a_copy_that_is_not_what_its_source_said_is_refused(void)
     CHECK_OK(install_begin(&r.options, &r.environment, &p.d, p.size, &i));
     CHECK_OK(install_write(i, 0, p.data, p.size));
     CHECK_EQ(install_commit(i, &e), STATUS_CORRUPT);
-    pages_deinit(&p);
+    rig_pages_deinit(&p);
     rig_close(&r);
 }
 
@@ -120,14 +92,14 @@ static void K2_a_copy_whose_pages_are_no_pages_is_refused_before_LMDB_looks(void
 {
     static const size_t places[] = {0, 10, 12, 14, 16, 17}; /* number, kind, lower, upper, a node */
     struct rig r;
-    struct pages p;
+    struct rig_pages p;
     struct install *i;
     struct error e = {0};
     unsigned refused = 0;
     rig_open(&r, 1);
     rewrite(&r, 300);
     rig_checkpoint(&r);
-    copy_all(&r, &p);
+    rig_copy(&r, &p);
     rig_environment(&r, 2);
     for (uint64_t page = 8192; page < p.size; page += 4096) {
         uint8_t *at = p.data + page + places[page / 4096 % (sizeof(places) / sizeof(*places))];
@@ -141,7 +113,7 @@ static void K2_a_copy_whose_pages_are_no_pages_is_refused_before_LMDB_looks(void
         CHECK_OK(install_remove(&disk_posix, r.directory));
     }
     CHECK(refused >= 4); /* the trees of names and of rows, at least */
-    pages_deinit(&p);
+    rig_pages_deinit(&p);
     rig_environment(&r, 1);
     rig_close(&r);
 }
@@ -150,7 +122,7 @@ static void K2_a_copy_whose_pages_are_no_pages_is_refused_before_LMDB_looks(void
 static void K2_a_large_copy_with_many_free_pages_is_taken(void)
 {
     struct rig r;
-    struct pages p;
+    struct rig_pages p;
     struct install *i;
     struct error e = {0};
     char key[32], value[401];
@@ -165,12 +137,12 @@ static void K2_a_large_copy_with_many_free_pages_is_taken(void)
         rig_commit(&r);
     }
     rig_checkpoint(&r);
-    copy_all(&r, &p);
+    rig_copy(&r, &p);
     rig_environment(&r, 2);
     CHECK_OK(install_begin(&r.options, &r.environment, &p.d, p.size, &i));
     CHECK_OK(install_write(i, 0, p.data, p.size));
     CHECK_OK(install_commit(i, &e));
-    pages_deinit(&p);
+    rig_pages_deinit(&p);
     rig_environment(&r, 1);
     rig_close(&r);
 }
@@ -178,7 +150,7 @@ static void K2_a_large_copy_with_many_free_pages_is_taken(void)
 static void K3_an_environment_is_there_when_it_is_whole_and_not_before(void)
 {
     struct rig r;
-    struct pages p;
+    struct rig_pages p;
     struct install *i;
     struct store *s;
     struct checkpoint_descriptor d;
@@ -186,7 +158,7 @@ static void K3_an_environment_is_there_when_it_is_whole_and_not_before(void)
     rig_open(&r, 1);
     rewrite(&r, 300);
     rig_checkpoint(&r);
-    copy_all(&r, &p);
+    rig_copy(&r, &p);
     rig_environment(&r, 2);
     CHECK_OK(install_begin(&r.options, &r.environment, &p.d, p.size, &i));
     for (uint64_t at = 0; at < p.size; at += 65536) { /* dead at any step of it */
@@ -199,7 +171,7 @@ static void K3_an_environment_is_there_when_it_is_whole_and_not_before(void)
     CHECK_EQ(d.index, p.d.index);
     checkpoint_descriptor_deinit(&d);
     store_close(s);
-    pages_deinit(&p);
+    rig_pages_deinit(&p);
     rig_environment(&r, 1);
     rig_close(&r);
 }
