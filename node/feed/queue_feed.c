@@ -159,24 +159,40 @@ static void put_event(struct queue_feed *q, const struct maillog_event *e)
 
 /* qmgr says that an item expires, sends the bounces, and removes it: a sweep may list it for the first time in between, when all that
  * the log still says of it is that it was removed. */
+static struct queue_expired *expired_find(struct queue_feed *q, const char *id)
+{
+    for (unsigned i = 0; i < QUEUE_EXPIRED_KEPT; i++) {
+        if (strcmp(q->expired[i].id, id) == 0) {
+            return &q->expired[i];
+        }
+    }
+    return NULL;
+}
+
 static void expired_keep(struct queue_feed *q, const struct maillog_event *e)
 {
-    struct queue_expired *x = &q->expired[q->expired_next++ % QUEUE_EXPIRED_KEPT];
+    struct queue_expired *x = expired_find(q, e->id);
+    x = x != NULL ? x : &q->expired[q->expired_next++ % QUEUE_EXPIRED_KEPT];
     memcpy(x->id, e->id, sizeof(x->id));
     x->at = e->at;
 }
 
+/* What is said of it from here on is of another item: Postfix uses short ids again. */
+static void expired_forget(struct queue_feed *q, const char *id)
+{
+    struct queue_expired *x = expired_find(q, id);
+    if (x != NULL) {
+        x->id[0] = '\0';
+    }
+}
+
 static void expired_put(struct queue_feed *q, const char *id)
 {
-    for (unsigned i = 0; i < QUEUE_EXPIRED_KEPT; i++) {
-        struct queue_expired *x = &q->expired[i];
-        if (strcmp(x->id, id) == 0) {
-            struct maillog_event e = {.kind = MAILLOG_EXPIRED, .at = x->at};
-            memcpy(e.id, x->id, sizeof(e.id));
-            put_event(q, &e);
-            x->id[0] = '\0';
-            return;
-        }
+    const struct queue_expired *x = expired_find(q, id);
+    if (x != NULL) {
+        struct maillog_event e = {.kind = MAILLOG_EXPIRED, .at = x->at};
+        memcpy(e.id, x->id, sizeof(e.id));
+        put_event(q, &e);
     }
 }
 
@@ -226,17 +242,22 @@ static bool on_event(struct queue_log *l, const struct maillog_event *e)
         q->counters.deferred++;
         return true;
     }
-    if (!queue_table_has(&q->table, e->id)) {
-        if (e->kind == MAILLOG_EXPIRED) {
-            expired_keep(q, e);
-        }
-        return true; /* it came and went between two sweeps */
-    }
-    if (e->kind == MAILLOG_REMOVED) {
+    bool ends =
+        e->kind == MAILLOG_REMOVED || e->kind == MAILLOG_DELETED || e->kind == MAILLOG_REQUEUED;
+    bool known = queue_table_has(&q->table, e->id);
+    if (known && e->kind == MAILLOG_REMOVED) {
         expired_put(q, e->id);
     }
+    if (ends || (known && e->kind == MAILLOG_EXPIRED)) {
+        expired_forget(q, e->id);
+    } else if (e->kind == MAILLOG_EXPIRED) {
+        expired_keep(q, e);
+    }
+    if (!known) {
+        return true; /* it came and went between two sweeps */
+    }
     put_event(q, e);
-    if (e->kind == MAILLOG_REMOVED || e->kind == MAILLOG_DELETED || e->kind == MAILLOG_REQUEUED) {
+    if (ends) {
         q->gone_n -= queue_table_remove_id(&q->table, e->id);
     }
     return q->pieces_events + 1 < QUEUE_WIRE_EVENTS_MAX && /* one line may be two events */
