@@ -14,24 +14,19 @@ BUILD=$1 LAYOUT=$2 OPS=$3 MODE=$4 DIR=$5
 CLUSTER_BIN=$BUILD/bin
 source tests/lib/cluster.sh
 source tests/lib/dovecot.sh
+source tests/lib/mail_host.sh
 source tests/lib/mail_truth.sh
 SEED=$((${MQ_SEED:-1} % 1000000007))
 RANDOM=$((SEED % 32768))
 USERS=(anna bo carl)
-HOST=$(mktemp -d "${MQ_MAIL_TMP:-/tmp}/mqie.XXXXXX")
 feed='' killer=''
 killed=0 killed_feed=0
 
-cleanup() {
-    trap - EXIT
+end_feed() {
     [[ -z $killer ]] || kill "$killer" 2>/dev/null
     kill_feed KILL
-    cluster_cleanup
-    [[ ! -f $HOST/d/dovecot.conf ]] || dovecot_stop "$HOST/d"
-    rm -rf "$HOST"
 }
-trap cleanup EXIT
-trap 'exit 1' TERM INT
+mail_host_begin mqie end_feed
 fail() {
     echo "imap_equal $MODE, seed $SEED: $*"
     [[ ! -f $DIR/feed.log ]] || grep -v event=feed.status "$DIR/feed.log" | tail -n 15
@@ -99,7 +94,6 @@ kill_at_random() {
 # ---- a cluster, a Dovecot, a certificate for this mail host -----------------------------------------------------
 
 case $LAYOUT in five) shard=mail-beijing others='sh1 sh2' ;; *) shard=mail others=sh1 ;; esac
-chmod 755 "$HOST"
 mkdir -p "$DIR"
 cluster_init "$DIR" "$LAYOUT" || fail "no cluster"
 # shellcheck disable=SC2086

@@ -8,6 +8,7 @@
 set -uo pipefail
 source tests/lib/cluster.sh
 source tests/lib/dovecot.sh
+source tests/lib/mail_host.sh
 source tests/lib/mail_truth.sh
 MESSAGES=${1:-1000000} MAILBOXES=${2:-2000}
 ROUNDS=${ROUNDS:-3} BOXES_A_USER=10 CHECKED_USERS=5 SECONDS_MAX=1800 MEMORY_KIB_MAX=65536 SEGMENT_MIB=1
@@ -18,18 +19,12 @@ USERS=$((MAILBOXES / BOXES_A_USER)) PER_BOX=$((MESSAGES / MAILBOXES))
 }
 CLUSTER_BIN=$MQ_BUILD/bin
 RANDOM=$((${MQ_SEED:-1} % 32768))
-HOST=$(mktemp -d "${MQ_MAIL_TMP:-/tmp}/mqsc.XXXXXX")
 feed='' watch='' sampler='' R=$MQ_TMP
-cleanup() {
-    trap - EXIT
+end_watchers() {
     local pid
     for pid in $feed $watch $sampler; do kill "$pid" 2>/dev/null; done
-    cluster_cleanup
-    [[ ! -f $HOST/d/dovecot.conf ]] || dovecot_stop "$HOST/d"
-    rm -rf "$HOST"
 }
-trap cleanup EXIT
-trap 'exit 1' TERM INT
+mail_host_begin mqsc end_watchers
 fail() {
     [[ ! -f $R/feed.log ]] || tail -n 8 "$R/feed.log"
     echo "scale: $*"
@@ -123,7 +118,6 @@ segments() { # the highest number of a segment in a node's log, from the heads o
 
 start_mail() {
     local from
-    chmod 755 "$HOST"
     dovecot_start "$HOST/d" || fail "Dovecot does not start"
     from=$(now_ms)
     make_mail || fail "the mail was not made"

@@ -5,18 +5,14 @@ export LC_ALL=C
 CLUSTER_BIN=$MQ_BUILD/bin
 . tests/lib/cluster.sh
 . tests/lib/dovecot.sh
-D=$(mktemp -d /tmp/mqtr.XXXXXX) # short: unix sockets have 107 bytes
-chmod 711 "$D"
+. tests/lib/mail_host.sh
 PIDS=()
-finish() {
-    trap - EXIT
+end_started() {
     local pid
     for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null; done
-    cluster_cleanup
-    [[ ! -f $D/d/dovecot.conf ]] || dovecot_stop "$D/d"
-    rm -rf "$D"
 }
-trap finish EXIT
+mail_host_begin mqtr end_started
+D=$HOST
 fail() { echo "$*"; exit 1; }
 NAMED=()
 

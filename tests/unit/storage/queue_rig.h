@@ -188,13 +188,24 @@ __attribute__((unused)) static Mq__QueryResult *rig_items(struct rig *r, const c
     return result;
 }
 
-__attribute__((unused)) static Mq__QueryResult *rig_queues(struct rig *r)
+/* user, after: empty for all of them, from the first; limit 0: the usual one. */
+__attribute__((unused)) static Mq__QueryResult *rig_queues_page(struct rig *r, char *user,
+                                                                char *after, uint32_t limit)
 {
     enum status s;
     RIG_QUERY(q, QUEUES, queues, Mq__QueryQueues, MQ__QUERY_QUEUES__INIT);
+    q_queues.user = user;
+    q_queues.after_user = after;
+    q_queues.limit = limit;
     Mq__QueryResult *result = rig_query(r, &q, &s);
     CHECK_OK(s);
     return result;
+}
+
+__attribute__((unused)) static Mq__QueryResult *rig_queues(struct rig *r)
+{
+    char none[] = "";
+    return rig_queues_page(r, none, none, 0);
 }
 
 #endif

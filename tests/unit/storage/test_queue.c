@@ -486,18 +486,6 @@ static void make_hosts(struct rig *r, struct listing *out)
     }
 }
 
-static Mq__QueryResult *queues_after(struct rig *r, char *user, char *after, uint32_t limit)
-{
-    enum status s;
-    RIG_QUERY(q, QUEUES, queues, Mq__QueryQueues, MQ__QUERY_QUEUES__INIT);
-    q_queues.user = user;
-    q_queues.after_user = after;
-    q_queues.limit = limit;
-    Mq__QueryResult *result = rig_query(r, &q, &s);
-    CHECK_OK(s);
-    return result;
-}
-
 /* All pages, put together, are the whole, whatever their size; out: how many pages. */
 static unsigned walk_pages(struct rig *r, const struct listing *whole, uint32_t limit)
 {
@@ -505,7 +493,7 @@ static unsigned walk_pages(struct rig *r, const struct listing *whole, uint32_t 
     unsigned n = 0, pages = 0;
     bool more = true;
     while (more) {
-        Mq__QueryResult *page = queues_after(r, nobody, after, limit);
+        Mq__QueryResult *page = rig_queues_page(r, nobody, after, limit);
         bool one = page->n_queues > 0;
         for (size_t i = 0; i < page->n_queues; i++, n++) {
             CHECK(n < whole->n);
@@ -543,11 +531,11 @@ static void pages_of_queues_end_at_whole_hosts_and_make_up_the_whole(void)
         walk_pages(&r, &whole, limits[i]);
     }
     /* One host by its name has no second page. */
-    Mq__QueryResult *result = queues_after(&r, big, nobody, 7);
+    Mq__QueryResult *result = rig_queues_page(&r, big, nobody, 7);
     CHECK_EQ(result->n_queues, BIG_HOST_COUNT);
     CHECK(!result->more);
     mq__query_result__free_unpacked(result, NULL);
-    result = queues_after(&r, empty, nobody, 7);
+    result = rig_queues_page(&r, empty, nobody, 7);
     CHECK_EQ(result->n_queues, 0);
     CHECK(!result->more);
     mq__query_result__free_unpacked(result, NULL);
