@@ -7,8 +7,26 @@ if ! docker version >/dev/null 2>&1; then
     echo 'there is no Docker here'
     exit 77
 fi
-down() { docker-compose -f docker/compose.yml down -v -t 0 --remove-orphans >"$MQ_TMP/down" 2>&1; }
-trap down EXIT
+ours() { docker "$1" ls "${@:2}" -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME"; }
+# README.md says that it removes the lab: all of it.
+down() {
+    local code left
+    docker-compose -f docker/compose.yml down -v -t 0 --remove-orphans >"$MQ_TMP/down" 2>&1
+    code=$?
+    left=$(ours container -a && ours network && ours volume) || left+=' (docker does not say what else)'
+    [[ $code -ne 0 || -n $left ]] || return 0
+    tail -n 8 "$MQ_TMP/down"
+    echo "docker-compose down -v ended with $code; left of $COMPOSE_PROJECT_NAME: ${left//$'\n'/ }"
+    return 1
+}
+end() {
+    local code=$?
+    trap - EXIT
+    down || code=1
+    exit "$code"
+}
+trap end EXIT
+trap 'exit 1' TERM INT
 fail() { echo "$*"; exit 1; }
 until_true() { # SECONDS COMMAND...
     local end=$((SECONDS + $1))
@@ -52,7 +70,7 @@ read_there() {
 }
 until_true 180 read_there || fail 'sh2 does not have them'
 docker/ctl --node sh2 --local mailbox list anna
-down
+down || fail 'README.md says that this removes the lab'
 
 gaps=()
 for round in 1 2 3; do
