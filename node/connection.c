@@ -256,10 +256,10 @@ static void flush(struct connection *c)
 
 void connection_flush_all(struct loop *l)
 {
-    struct list todo; /* what drained() queues waits for the next turn */
-    list_init(&todo);
-    list_splice(&todo, &l->dirty);
-    for (struct list *n = list_pop(&todo); n != NULL; n = list_pop(&todo)) {
+    struct list ready; /* what drained() queues waits for the next turn */
+    list_init(&ready);
+    list_splice(&ready, &l->dirty);
+    for (struct list *n = list_pop(&ready); n != NULL; n = list_pop(&ready)) {
         flush(container_of(n, struct connection, dirty_link));
     }
 }

@@ -106,7 +106,7 @@ static void times_are_read_with_and_without_a_year(void)
                                        "Nov",
                                        "Nov 24 13:42:59 mx",
                                        "Nov 24 13:42:59 mx postfix/qmgr[1",
-                                       "Xxx 24 13:42:59 mx postfix/qmgr[1]: 3F2A: removed",
+                                       "Non 24 13:42:59 mx postfix/qmgr[1]: 3F2A: removed",
                                        "2026-11-24T13:42:59 mx postfix/qmgr[1]: 3F2A: removed"};
     for (unsigned i = 0; i < sizeof(none) / sizeof(*none); i++) {
         CHECK(!maillog_line(none[i], strlen(none[i]), NOW, &e));
