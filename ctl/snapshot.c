@@ -133,11 +133,12 @@ static enum status copy_head(void *arg, const Mq__CopyHead *h, struct error *e)
     m.environment = h->environment;
     m.checkpoint = h->checkpoint;
     enum status s = snapshot_writer_shard(v->w, &m, e);
-    v->disk = s != OK;
-    v->now = m;
-    memcpy(v->digest, h->digest.data,
-           h->digest.len <= sizeof(v->digest) ? h->digest.len : sizeof(v->digest));
-    v->now.digest = (ProtobufCBinaryData){sizeof(v->digest), v->digest};
+    v->disk = s != OK && s != STATUS_MALFORMED;
+    if (s == OK) {
+        v->now = m;
+        memcpy(v->digest, h->digest.data, sizeof(v->digest));
+        v->now.digest = (ProtobufCBinaryData){sizeof(v->digest), v->digest};
+    }
     return s;
 }
 

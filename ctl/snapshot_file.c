@@ -99,11 +99,20 @@ enum status snapshot_writer_open(const char *path, const Mq__SnapshotHead *head,
     return OK;
 }
 
+static bool shard_good(const Mq__SnapshotShard *m)
+{
+    return m->digest.len == DIGEST_SIZE && m->environment.len == 16 && m->size != 0 &&
+           m->size % PAGE_BYTES == 0 && m->index != 0;
+}
+
 enum status snapshot_writer_shard(struct snapshot_writer *w, const Mq__SnapshotShard *shard,
                                   struct error *e)
 {
     if (w->open) {
         return error_set(e, STATUS_INVALID, "the shard before has not ended");
+    }
+    if (!shard_good(shard)) {
+        return error_set(e, STATUS_MALFORMED, "the description of a shard cannot be read");
     }
     w->begun_at = lseek(w->fd, 0, SEEK_CUR);
     w->open = true;
@@ -261,8 +270,7 @@ static enum status take_shard(struct scan *r, const struct frame *f)
 {
     Mq__SnapshotShard *m = mq__snapshot_shard__unpack(NULL, f->header.size, f->header.data);
     enum status s = OK;
-    if (m == NULL || m->digest.len != DIGEST_SIZE || m->environment.len != 16 || m->size == 0 ||
-        m->size % PAGE_BYTES != 0 || m->index == 0) {
+    if (m == NULL || !shard_good(m)) {
         s = corrupt(r, "the description of a shard cannot be read");
     } else {
         r->open = true;

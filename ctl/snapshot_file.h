@@ -20,6 +20,7 @@
 struct snapshot_writer;
 enum status snapshot_writer_open(const char *path, const Mq__SnapshotHead *head,
                                  struct snapshot_writer **out_w, struct error *e);
+/* MALFORMED, and nothing is written, for one that snapshot_read would not take. */
 enum status snapshot_writer_shard(struct snapshot_writer *w, const Mq__SnapshotShard *shard,
                                   struct error *e);
 /* `data`: the frame's own payload; pieces follow each other without a gap, the last one ends the shard. */

@@ -204,10 +204,41 @@ static void pages_out_of_order_are_refused(void)
     end();
 }
 
+/* As a node may describe one: the file stays as it was, so that another node's copy can follow. */
+static void a_shard_that_could_not_be_read_back_is_not_written(void)
+{
+    Mq__SnapshotShard good = MQ__SNAPSHOT_SHARD__INIT, bad[5];
+    struct error e = {0};
+    good.index = 100;
+    good.size = PAGE;
+    good.digest = (ProtobufCBinaryData){sizeof(digest), digest};
+    good.environment = (ProtobufCBinaryData){sizeof(id), id};
+    for (size_t i = 0; i < 5; i++) {
+        bad[i] = good;
+    }
+    bad[0].digest = (ProtobufCBinaryData){0, NULL};
+    bad[1].environment.len = 15;
+    bad[2].size = 0;
+    bad[3].size = PAGE + 1;
+    bad[4].index = 0;
+    begin();
+    struct snapshot_writer *w = open_writer();
+    for (size_t i = 0; i < 5; i++) {
+        CHECK_EQ(snapshot_writer_shard(w, &bad[i], &e), STATUS_MALFORMED);
+        CHECK_OK(snapshot_writer_undo(w, &e));
+    }
+    CHECK_OK(snapshot_writer_shard(w, &good, &e));
+    CHECK_OK(piece(w, 0, PAGE, true));
+    CHECK_OK(snapshot_writer_finish(w, &e));
+    snapshot_writer_free(w);
+    end();
+}
+
 CHECK_MAIN
 {
     RUN(what_was_written_is_read_back);
     RUN(any_byte_changed_cut_off_or_added_is_found);
     RUN(nothing_is_overwritten_and_nothing_unfinished_stays);
     RUN(pages_out_of_order_are_refused);
+    RUN(a_shard_that_could_not_be_read_back_is_not_written);
 }
