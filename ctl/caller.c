@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "ctl/screen.h"
 #include "ctl/topology.h"
 
 #define ATTEMPT_MS_MAX \
@@ -66,13 +67,15 @@ static void say(struct caller *c, const char *format, ...) __attribute__((format
 static void say(struct caller *c, const char *format, ...)
 {
     va_list args;
+    char line[ERROR_TEXT_MAX + 400];
     if (c->log == NULL) {
         return;
     }
     va_start(args, format);
-    (void)vfprintf(c->log, format, args);
+    (void)vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    (void)fputc('\n', c->log);
+    text_clean(line);
+    (void)fprintf(c->log, "%s\n", line);
 }
 
 /* ---- targets ---- */

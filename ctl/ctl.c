@@ -31,13 +31,15 @@ enum exit_code ctl_fail(struct ctl *c, const struct error *e)
         screen_deinit(&s);
         return code;
     }
+    struct error said = *e; /* it may be a node that said so */
+    text_clean(said.text);
     if (code == EXIT_REFUSED || code == EXIT_PLAN_STALE) {
         const struct command *command = c->arguments.command;
         bool writes = command != NULL && (command->marks & COMMAND_NEEDS_LEADER) != 0;
-        fprintf(c->err, "REFUSED %s: %s%s\n", status_name(e->status), e->text,
+        fprintf(c->err, "REFUSED %s: %s%s\n", status_name(e->status), said.text,
                 writes ? ". Nothing changed" : "");
     } else {
-        fprintf(c->err, "clusterctl: %s\n", e->text);
+        fprintf(c->err, "clusterctl: %s\n", said.text);
     }
     return code;
 }

@@ -82,5 +82,6 @@ const char *event_row_format(const struct event_row *row, char *text, size_t siz
     char moment[MOMENT_TEXT_SIZE];
     snprintf(text, size, "%s %-6s %s %s: %s", moment_format(row->unix_ms, moment),
              severity_word(event_row_severity(row)), row->node, row->id, row->text);
+    text_clean(text);
     return text;
 }

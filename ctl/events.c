@@ -36,8 +36,9 @@ static void tell(struct event_feed *f)
 static void tell_silence(struct event_feed *f, bool silent[FLEET_MAX])
 {
     for (unsigned i = 0; i < f->fleet->n; i++) {
-        const struct fleet_node *n = &f->fleet->nodes[i];
+        struct fleet_node *n = &f->fleet->nodes[i];
         bool now = n->why.text[0] != '\0';
+        text_clean(n->why.text);
         if (now != silent[i] && !f->c->arguments.options.quiet) {
             fprintf(f->c->err, "clusterctl: %s %s%s%s\n", n->name,
                     now ? "does not answer" : "answers again", now ? ": " : "",

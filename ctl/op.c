@@ -145,6 +145,7 @@ static void watch_row(void *arg, const char *node, const Mq__OperationRow *row)
     w->outcome = row->running ? OK : (enum status)row->outcome;
     snprintf(w->line, sizeof(w->line), "%s %s %s %s: %s", id, row->kind, row->object,
              row->running ? "" : state_of(row, state), operation_format(row, text, sizeof(text)));
+    text_clean(w->line);
     json_decref(w->row);
     w->row = row_json(node, row);
     if (strcmp(w->line, w->last) != 0 && !w->c->arguments.options.quiet) {

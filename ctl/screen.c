@@ -41,8 +41,7 @@ void screen_deinit(struct screen *s)
     json_decref(s->messages);
 }
 
-/* Control characters of a name must not move the cursor of whoever looks at it. */
-static void clean(char *text)
+void text_clean(char *text)
 {
     for (char *p = text; *p != '\0'; p++) {
         if ((unsigned char)*p < 0x20 || (unsigned char)*p == 0x7f) {
@@ -62,7 +61,7 @@ static void add(struct buffer *b, const char *format, va_list args, const char *
     if (vasprintf(&text, format, args) < 0) {
         return;
     }
-    clean(text);
+    text_clean(text);
     if (buffer_append(b, text, strlen(text)) == OK) {
         (void)buffer_append(b, end, end_size);
     }
@@ -343,17 +342,17 @@ static void print_messages(const struct screen *s, bool colour, bool wide, FILE 
         }
         snprintf(line, sizeof(line), "%s: %s", json_string_value(json_object_get(m, "id")),
                  text != NULL ? text : "");
-        clean(line);
+        text_clean(line);
         print_verdict(severity_of(json_string_value(json_object_get(m, "severity"))), line, colour,
                       wide, out);
         if (hint != NULL && hint[0] != '\0') {
             snprintf(line, sizeof(line), "  next: %s", hint);
-            clean(line);
+            text_clean(line);
             print_line(line, wide, out);
         }
         if (avoid != NULL && avoid[0] != '\0') {
             snprintf(line, sizeof(line), "  do not: %s", avoid);
-            clean(line);
+            text_clean(line);
             print_line(line, wide, out);
         }
     }
@@ -371,13 +370,13 @@ void screen_print(const struct screen *s, const struct options *o, FILE *out)
         screen_print_csv(s, out);
         return;
     }
-    if (s->verdict && s->summary[0] != '\0') {
-        char text[sizeof(s->summary)];
-        memcpy(text, s->summary, sizeof(text));
-        clean(text);
+    char text[sizeof(s->summary)];
+    memcpy(text, s->summary, sizeof(text));
+    text_clean(text);
+    if (s->verdict && text[0] != '\0') {
         print_verdict(s->severity, text, colour, wide, out);
-    } else if (s->summary[0] != '\0' && !o->quiet) {
-        print_line(s->summary, wide, out);
+    } else if (text[0] != '\0' && !o->quiet) {
+        print_line(text, wide, out);
     }
     if (!o->quiet || s->answer || s->verbatim) {
         print_lines(&s->lines, wide || s->verbatim, out);

@@ -74,6 +74,8 @@ json_t *json_seconds(bool known, uint64_t ms);
 json_t *json_hex(struct bytes b);
 void hex_format(struct bytes b, char *text, size_t size); /* cut at size - 1 */
 const char *size_format(uint64_t bytes, char text[SPAN_TEXT_SIZE]);
+/* Control characters become question marks: what a node says must not move the cursor of whoever looks at it. */
+void text_clean(char *text);
 /* Columns a terminal needs for it. */
 size_t text_width(const char *text);
 

@@ -212,7 +212,10 @@ static enum status save_shard(struct saving *v, uint64_t min_index, struct error
                 return OK;
             }
             if (v->c->arguments.options.verbose) {
-                fprintf(v->c->err, "shard %s: %s\n", v->shard->name, e.text);
+                char line[ERROR_TEXT_MAX + 100];
+                snprintf(line, sizeof(line), "shard %.64s: %s", v->shard->name, e.text);
+                text_clean(line);
+                fprintf(v->c->err, "%s\n", line);
             }
             *out_e = e;
             if (v->disk) {

@@ -1,6 +1,7 @@
 /* Screens: columns that line up whatever the script, names that cannot move a cursor, and an envelope that always has every field. */
 #include "ctl/screen.h"
 
+#include "ctl/ctl.h"
 #include "tests/lib/check.h"
 
 static char *printed(struct screen *s, int output)
@@ -43,6 +44,27 @@ static void a_name_cannot_move_the_cursor(void)
     CHECK_STR_EQ(text, "x?]0;y?\nNAME\na?[2Jb?c?d\n");
     free(text);
     screen_deinit(&s);
+}
+
+static void nor_can_a_summary_or_what_a_node_says_when_it_refuses(void)
+{
+    struct screen s;
+    struct ctl c = {.out = stdout};
+    struct error e = {.status = STATUS_INVALID, .text = "n1: a\033[2Jb\302\233c"};
+    size_t size = 0;
+    char *said = NULL;
+    screen_init(&s, "x");
+    snprintf(s.summary, sizeof(s.summary), "a\033[2Jb");
+    char *text = printed(&s, 0);
+    CHECK_STR_EQ(text, "a?[2Jb\n");
+    free(text);
+    screen_deinit(&s);
+    c.err = open_memstream(&said, &size);
+    CHECK(c.err != NULL);
+    (void)ctl_fail(&c, &e);
+    fclose(c.err);
+    CHECK(strstr(said, "n1: a?[2Jb??c") != NULL);
+    free(said);
 }
 
 static void every_field_of_the_envelope_is_there_and_unknown_is_null(void)
@@ -184,6 +206,7 @@ CHECK_MAIN
 {
     RUN(columns_line_up_in_chinese_too);
     RUN(a_name_cannot_move_the_cursor);
+    RUN(nor_can_a_summary_or_what_a_node_says_when_it_refuses);
     RUN(every_field_of_the_envelope_is_there_and_unknown_is_null);
     RUN(nothing_is_wider_than_100_columns_but_with_wide);
     RUN(an_answer_for_a_script_is_never_broken);
