@@ -8,6 +8,14 @@
 #include "base/status.h"
 #include "ctl/screen.h"
 
+#define WHOLE_MAX   1e19 /* more than any honest number, and within uint64_t */
+#define PERCENT_MAX 999.0
+
+static uint64_t whole(double value)
+{
+    return (uint64_t)(value < WHOLE_MAX ? value : WHOLE_MAX);
+}
+
 double operation_rate(const Mq__OperationRow *row)
 {
     return row->elapsed_ms >= 100 ? (double)row->done * 1000 / (double)row->elapsed_ms : 0;
@@ -25,16 +33,16 @@ bool operation_eta(const Mq__OperationRow *row, uint64_t *out_ms)
         row->done > row->total) {
         return false;
     }
-    *out_ms = (uint64_t)((double)(row->total - row->done) * 1000 / rate);
+    *out_ms = whole((double)(row->total - row->done) * 1000 / rate);
     return true;
 }
 
 static const char *amount(const Mq__OperationRow *row, double value, char text[SPAN_TEXT_SIZE])
 {
     if (strcmp(row->unit, "bytes") == 0) {
-        return size_format((uint64_t)value, text);
+        return size_format(whole(value), text);
     }
-    snprintf(text, SPAN_TEXT_SIZE, value < 10 && value != (double)(uint64_t)value ? "%.1f" : "%.0f",
+    snprintf(text, SPAN_TEXT_SIZE, value < 10 && value != (double)whole(value) ? "%.1f" : "%.0f",
              value);
     return text;
 }
@@ -45,8 +53,9 @@ const char *operation_format(const Mq__OperationRow *row, char *text, size_t siz
     bool bytes = strcmp(row->unit, "bytes") == 0;
     uint64_t eta_ms;
     if (row->total > 0) {
+        double percent = (double)row->done * 100 / (double)row->total;
         snprintf(amounts, sizeof(amounts), ": %u%%, %s of %s%s%s",
-                 (unsigned)((double)row->done * 100 / (double)row->total),
+                 (unsigned)(percent < PERCENT_MAX ? percent : PERCENT_MAX),
                  amount(row, (double)row->done, a), amount(row, (double)row->total, b),
                  bytes ? "" : " ", bytes ? "" : row->unit);
     }

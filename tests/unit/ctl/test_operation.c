@@ -48,8 +48,23 @@ static void what_cannot_be_told_is_not_told(void)
     CHECK(!operation_stalled(&row) && !operation_eta(&row, &eta));
 }
 
+/* Numbers no honest node has: they are shown, and nothing overflows. */
+static void any_numbers_can_be_shown(void)
+{
+    Mq__OperationRow row = row_of(copies, UINT64_MAX, 1, 100);
+    char text[OPERATION_TEXT_SIZE];
+    uint64_t eta;
+    CHECK(strstr(operation_format(&row, text, sizeof(text)), ": 999%, ") != NULL);
+    row = row_of(bytes, UINT64_MAX, UINT64_MAX, 100);
+    CHECK(strstr(operation_format(&row, text, sizeof(text)), ": 100%, ") != NULL);
+    row = row_of(bytes, 1, UINT64_MAX, UINT64_MAX);
+    CHECK(operation_eta(&row, &eta));
+    CHECK_EQ(eta, 10000000000000000000ull);
+}
+
 CHECK_MAIN
 {
     RUN(it_says_percent_rate_and_time_left);
     RUN(what_cannot_be_told_is_not_told);
+    RUN(any_numbers_can_be_shown);
 }
