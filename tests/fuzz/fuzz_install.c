@@ -5,7 +5,13 @@
  *   input: patches: u8 page, u16 place in it, u8 size, bytes */
 #include <sys/stat.h>
 
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A check that fails ends the program by a signal, or libFuzzer would not keep the input. */
+#define _exit(code) ((void)(code), abort())
 #include "tests/unit/storage/store_rig.h"
+#undef _exit
 
 #define PAGE          4096u
 #define FUZZ_MAP      (64ull << 20)
