@@ -19,6 +19,7 @@ struct source {
     struct arena arena;
     jmp_buf too_big; /* where a message ends that asks for more than the arena gives */
     struct token tokens[SOURCE_TOKENS]; /* that the store gave out, the newest first */
+    bool shallow, cloning; /* shallow: what is alike has nothing in it that is alike too */
 };
 
 static const char *const source_names[] = {
@@ -186,7 +187,7 @@ static void source_repeated(struct source *s, const ProtobufCFieldDescriptor *f,
     uint8_t c = source_byte(s);
     bool message = f->type == PROTOBUF_C_TYPE_MESSAGE;
     bool text = f->type == PROTOBUF_C_TYPE_STRING;
-    bool clones = c >= 0x80 && (message || text);
+    bool clones = c >= 0x80 && (message || text) && !s->cloning;
     size_t n = clones ? (c & 0x7fu) * (message ? 10u : 1u) : c % 16u;
     size_t each = f->type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData) : 8;
     uint8_t *list = source_alloc(s, (n + 1) * each);
@@ -197,7 +198,10 @@ static void source_repeated(struct source *s, const ProtobufCFieldDescriptor *f,
         } else if (clones && i > 0) {
             *(char **)(void *)at = source_numbered(s, *(char **)(void *)list, (uint32_t)i);
         } else {
+            bool outer = s->cloning;
+            s->cloning = outer || (clones && s->shallow);
             source_value(s, f, at);
+            s->cloning = outer;
         }
     }
     *(size_t *)(void *)(m + f->quantifier_offset) = n;
@@ -239,6 +243,7 @@ static ProtobufCMessage *source_message(struct source *s, const ProtobufCMessage
 static struct bytes source_encoded(struct source *s, const ProtobufCMessageDescriptor *d)
 {
     arena_clear(&s->arena);
+    s->cloning = false;
     if (setjmp(s->too_big) != 0) {
         return (struct bytes){NULL, 0};
     }

@@ -12,12 +12,14 @@ cd "$(dirname "$0")/../../.." || exit 1
 MINUTES=${1:-10} JOBS=${2:-2} PLANT_SECONDS=60 LEAST=90
 
 TABLE='
+answer        | ctl/cluster_view.c,ctl/feed_view.c,ctl/feed.c,ctl/status.c,ctl/event_list.c,ctl/queue_read.c | ctl/feed_view.c | s/if (s == NULL || s->n_troubles > FEED_TROUBLES_MAX) {/if (s == NULL) {/
 apply         | storage/apply.c,storage/apply_dict.c,storage/apply_lease.c,storage/apply_queue.c,storage/apply_report.c,storage/apply_session.c,storage/apply_store.c | storage/apply_message.c | s/size += strlen(c->keywords\[i\]) + 1;/size += 65536;/
 batch         | proto/batch.c:batch_decode_header|batch_next|walk | proto/batch.c | s/if (batch.size - at < BATCH_ITEM_HEADER_SIZE) {/if (batch.size - at < 8) {/
 checkpoint    | storage/checkpoint.c:decode|checkpoint_read | storage/checkpoint.c | s/if (more != size - SIDE_HEAD_BYTES - 8) {/if (more > size) {/
 client        | proto/client.c:hello_check|on_.*|frames_read|client_receive|complete | proto/client.c | s/if (r != NULL \&\& r->header.id == h->id/if (r->header.id == h->id/
 configuration | raft/engine_configuration.c | raft/engine_configuration.c | s/if (size + 2 > b->size ||/if (/
 copy          | raft/copy_fetch.c:take_.*|copy_fetch_receive|copy_fetch_closed|on_begun|on_written|job_ends_here|break_off|resume_reading | raft/copy_fetch.c | s/payload.size <= f->descriptor.size - f->offset \&\&/true \&\&/
+copy_stream   | ctl/copy_stream.c:ask|frames|hung_up|receive_some|run|send_some|take.*|copy_stream_run,ctl/snapshot.c:copy_.* | ctl/copy_stream.c | s/if (m == NULL) {/if (false) {/
 founding      | node/founding.c:check_.*|founding_check|founding_shard_options|node_of|name_ok|rank_of | node/founding.c | s/if (node_of(m, s->members\[i\]->node) == NULL ||/if (/
 frame         | proto/frame.c:frame_decode|check | proto/frame.c | s/if (b.size < FRAME_HEAD_SIZE + body) {/if (b.size < body) {/
 hint          | node/feed/hint_request.c | node/feed/hint_request.c | s/if (size - (size_t)(body - data) < length) {/if (length > HINT_BODY_MAX) {/
