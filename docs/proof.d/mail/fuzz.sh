@@ -20,6 +20,7 @@ client        | proto/client.c:hello_check|on_.*|frames_read|client_receive|comp
 configuration | raft/engine_configuration.c | raft/engine_configuration.c | s/if (size + 2 > b->size ||/if (/
 copy          | raft/copy_fetch.c:take_.*|copy_fetch_receive|copy_fetch_closed|on_begun|on_written|job_ends_here|break_off|resume_reading | raft/copy_fetch.c | s/payload.size <= f->descriptor.size - f->offset \&\&/true \&\&/
 copy_stream   | ctl/copy_stream.c:ask|frames|hung_up|receive_some|run|send_some|take.*|copy_stream_run,ctl/snapshot.c:copy_.* | ctl/copy_stream.c | s/if (m == NULL) {/if (false) {/
+feed_config   | node/feed/feed_config.c | node/feed/feed_config.c | s/if (strlen(node) - 5 > 107) {/if (strlen(node) - 5 > 1007) {/
 founding      | node/founding.c:check_.*|founding_check|founding_shard_options|node_of|name_ok|rank_of | node/founding.c | s/if (node_of(m, s->members\[i\]->node) == NULL ||/if (/
 frame         | proto/frame.c:frame_decode|check | proto/frame.c | s/if (b.size < FRAME_HEAD_SIZE + body) {/if (b.size < body) {/
 hint          | node/feed/hint_request.c | node/feed/hint_request.c | s/if (size - (size_t)(body - data) < length) {/if (length > HINT_BODY_MAX) {/
@@ -28,6 +29,7 @@ install       | storage/env_pages.c | storage/env_pages.c | s/if (at < upper || 
 listing       | node/feed/listing.c | node/feed/listing.c | s/ \&\& l->columns_n < LISTING_COLUMNS_MAX//
 lock_holder   | node/feed/lock_holder.c:parse_lock|lock_holder_next|lock_holder_parse_.* | node/feed/lock_holder.c | s/l->at += \*l->at == .\\n.;/l->at++;/
 log           | raft/log_format.c:.*decode.*|.*parse.*|log_head_next|log_head_peek,raft/log_recovery.c | raft/log_format.c | s/if (size > LOG_ENTRY_BYTES_MAX || log_record_size(size) > available) {/if (size > LOG_ENTRY_BYTES_MAX) {/
+log_file      | node/feed/log_file.c | node/feed/log_file.c | s/p->head <= LOG_FILE_HEAD_MAX) {/true) {/
 maillog       | node/feed/maillog.c | node/feed/maillog.c | s/if (n == 0 || n > POSTQUEUE_ID_MAX) {/if (n == 0) {/
 message       | raft/message.c:.*decode.*|.*check.* | raft/message.c | s/return size == f->payload.size;/return true;/
 postqueue     | node/feed/postqueue.c | node/feed/postqueue.c | s/if (p->key_n < POSTQUEUE_KEY_MAX) {/if (true) {/
