@@ -34,12 +34,14 @@ maillog       | node/feed/maillog.c | node/feed/maillog.c | s/if (n == 0 || n > 
 message       | raft/message.c:.*decode.*|.*check.* | raft/message.c | s/return size == f->payload.size;/return true;/
 postqueue     | node/feed/postqueue.c | node/feed/postqueue.c | s/if (p->key_n < POSTQUEUE_KEY_MAX) {/if (true) {/
 query         | storage/query.c,storage/query_loss.c,storage/query_mailbox.c,storage/query_queue.c | storage/query.c | s/asked == 0 || asked > QUERY_ROWS_MAX/asked == 0/
+queue_ask     | node/feed/queue_ask.c | node/feed/queue_ask.c | s/if (i == NULL || strlen(i->id)/if (strlen(i->id)/
 record        | storage/record.c:.*decode|read_.*|mailbox_cursor_find,storage/record_queue.c:.*decode|.*read.*,storage/pen.h | storage/record.c | s/if (out_r->cursor_count > SLOTS_MAX) {/if (out_r->cursor_count > 255) {/
 record_file   | node/record_file.c | node/record_file.c | s/if (value >= size) {/if (value > size) {/
 request       | node/command_check.c,node/request_header.c | node/request_header.c | s/if (r->bad || size > (uint64_t)(r->end - r->at)) {/if (r->bad) {/
 settings      | base/settings.c:.*parse.*|setting_find|settings_defaults|section_seen|on_.*|settings_walk|settings_load | base/settings.c | s/if (list->n >= SETTING_LIST_MAX) {/if (list->n > SETTING_LIST_MAX) {/
 snapshot      | ctl/snapshot_file.c:corrupt|fill|next_frame|take_.*|take|scan|snapshot_read | ctl/snapshot_file.c | s/f->payload.size <= r->size - r->offset \&\&/true \&\&/
 topology      | ctl/topology.c,ctl/topology_check.c,ctl/topology_founding.c | ctl/topology.c | s/if (t->shards_n == SHARDS_MAX) {/if (t->shards_n == SHARDS_MAX + 9) {/
+visit_ask     | node/feed/report.c:place_of|report_cursor|report_judge|report_half,node/feed/visit_ask.c | node/feed/visit_ask.c | s/if (c->mailbox.len != sizeof(guid.bytes) || c->cursor/if (c->cursor/
 '
 
 newest() { compgen -c "$1-" | grep -xE "$1-[0-9]+" | sort -t- -k3 -n | tail -n 1; }
