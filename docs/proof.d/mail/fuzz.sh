@@ -13,7 +13,7 @@ MINUTES=${1:-10} JOBS=${2:-2} PLANT_SECONDS=60 LEAST=90
 
 TABLE='
 answer        | ctl/cluster_view.c,ctl/feed_view.c,ctl/feed.c,ctl/status.c,ctl/event_list.c,ctl/queue_read.c | ctl/feed_view.c | s/if (s == NULL || s->n_troubles > FEED_TROUBLES_MAX) {/if (s == NULL) {/
-apply         | storage/apply.c,storage/apply_dict.c,storage/apply_lease.c,storage/apply_queue.c,storage/apply_report.c,storage/apply_session.c,storage/apply_store.c | storage/apply_message.c | s/size += strlen(c->keywords\[i\]) + 1;/size += 65536;/
+apply         | storage/apply.c,storage/apply_dict.c,storage/apply_directory.c,storage/apply_lease.c,storage/apply_message.c,storage/apply_queue.c,storage/apply_queue_item.c,storage/apply_report.c,storage/apply_session.c,storage/apply_setting.c,storage/apply_store.c,storage/apply_tick.c | storage/apply_message.c | s/size += strlen(c->keywords\[i\]) + 1;/size += 65536;/
 batch         | proto/batch.c:batch_decode_header|batch_next|walk | proto/batch.c | s/if (batch.size - at < BATCH_ITEM_HEADER_SIZE) {/if (batch.size - at < 8) {/
 checkpoint    | storage/checkpoint.c:decode|checkpoint_read | storage/checkpoint.c | s/if (more != size - SIDE_HEAD_BYTES - 8) {/if (more > size) {/
 client        | proto/client.c:hello_check|on_.*|frames_read|client_receive|complete | proto/client.c | s/if (r != NULL \&\& r->header.id == h->id/if (r->header.id == h->id/
