@@ -141,8 +141,9 @@ static bool take_item(struct queue_feed *q, const Mq__QueueRow *row)
         }
     }
     e->content = c.hash;
+    q->gone_n += gone && !e->gone ? 1 : 0; /* a node may name an item twice */
+    q->gone_n -= !gone && e->gone ? 1 : 0;
     e->gone = gone;
-    q->gone_n += gone ? 1 : 0;
     return true;
 }
 
