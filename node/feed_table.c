@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "node/node.h"
+#include "proto/unknown.h"
 
 #define FEED_VIEW_BYTES_MAX (FEED_STATUS_BYTES_MAX + 256u)
 
@@ -23,7 +24,7 @@ static bool status_ok(const Mq__FeedStatus *s)
     size_t host = strlen(s->host), store = strlen(s->store);
     return host > 0 && host <= FEED_STORE_BYTES_MAX && store > 0 && store <= FEED_STORE_BYTES_MAX &&
            strlen(s->site) <= NAME_MAX_BYTES && strlen(s->version) <= NAME_MAX_BYTES &&
-           s->n_troubles <= FEED_TROUBLES_MAX;
+           s->n_troubles <= FEED_TROUBLES_MAX && unknown_fields_ok(&s->base);
 }
 
 static uint64_t age_of(const struct feed_word *w, uint64_t now_ms)

@@ -2,6 +2,7 @@
 #include "node/hint.h"
 
 #include "node/node.h"
+#include "proto/unknown.h"
 
 static void deliver(struct service *s, struct bytes event)
 {
@@ -30,7 +31,7 @@ void hint_touch(struct request *r)
     Mq__Touch *touch = mq__touch__unpack(NULL, r->payload.size, r->payload.data);
     Mq__Event e = MQ__EVENT__INIT;
     uint8_t packed[2048];
-    if (touch == NULL || r->payload.size > sizeof(packed) / 2) {
+    if (touch == NULL || r->payload.size > sizeof(packed) / 2 || !unknown_fields_ok(&touch->base)) {
         mq__touch__free_unpacked(touch, NULL);
         request_refuse(r, STATUS_MALFORMED, "no hint");
         return;

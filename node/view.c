@@ -9,6 +9,7 @@
 
 #include "base/log_line.h"
 #include "node/node.h"
+#include "proto/unknown.h"
 
 #define DISK_MS 2000u
 
@@ -338,7 +339,7 @@ enum status view_receive(struct views *v, node_id from, struct bytes payload)
     Mq__NodeView *view =
         payload.size > 0 ? mq__node_view__unpack(NULL, payload.size, payload.data) : NULL;
     if (view == NULL || view->node != from || view->n_shards > SHARDS_MAX ||
-        view->n_hears > NODES_MAX) {
+        view->n_hears > NODES_MAX || !unknown_fields_ok(&view->base)) {
         mq__node_view__free_unpacked(view, NULL);
         return STATUS_MALFORMED;
     }

@@ -64,6 +64,10 @@ static void what_is_no_status_changes_nothing(void)
     CHECK_EQ(feed_table_put(&table, (struct bytes){big, sizeof(big)}, "x", 0, 1), STATUS_TOO_BIG);
     CHECK_EQ(feed_table_put(&table, word("", "s", 1, packed), "x", 0, 1), STATUS_MALFORMED);
     CHECK_EQ(feed_table_put(&table, word("h", store, 1, packed), "x", 0, 1), STATUS_MALFORMED);
+    /* What it would be packed as could not be read by the node that it is passed on to. */
+    static const uint8_t unreadable[] = {10, 1, 'h', 26, 1, 's', 0x80, 0, 7};
+    CHECK_EQ(feed_table_put(&table, (struct bytes){unreadable, sizeof(unreadable)}, "x", 0, 1),
+             STATUS_MALFORMED);
     CHECK_EQ(table.n, 0);
 }
 
