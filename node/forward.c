@@ -6,7 +6,8 @@
 #include "base/must.h"
 #include "node/node.h"
 
-#define CONTROL_BYTES_MAX 8192u
+#define CONTROL_BYTES_MAX    8192u
+#define MESSAGE_ID_BYTES_MAX 63u
 
 enum status forward_send(struct request *r, node_id to)
 {
@@ -66,11 +67,18 @@ static struct request *find(struct service *s, node_id from, uint64_t id)
     return NULL;
 }
 
+/* It is told to the client in a header that has room for names, not for whatever comes. */
+static bool header_ok(const Mq__ResponseHeader *h)
+{
+    return h->outcome >= MQ__OUTCOME__OUTCOME_APPLIED &&
+           h->outcome <= MQ__OUTCOME__OUTCOME_UNKNOWN && strlen(h->leader) <= NAME_MAX_BYTES &&
+           strlen(h->message_id) <= MESSAGE_ID_BYTES_MAX;
+}
+
 enum status forward_answered(struct service *s, node_id from, const struct frame *f)
 {
     Mq__ResponseHeader *h = mq__response_header__unpack(NULL, f->header.size, f->header.data);
-    if (h == NULL || h->outcome < MQ__OUTCOME__OUTCOME_APPLIED ||
-        h->outcome > MQ__OUTCOME__OUTCOME_UNKNOWN) {
+    if (h == NULL || !header_ok(h)) {
         mq__response_header__free_unpacked(h, NULL);
         return STATUS_MALFORMED;
     }
