@@ -45,7 +45,7 @@ static struct bytes source_bytes(struct source *s, size_t n)
     return b;
 }
 
-static void source_learn(struct source *s, struct token t)
+__attribute__((unused)) static void source_learn(struct source *s, struct token t)
 {
     memmove(s->tokens + 1, s->tokens, sizeof(s->tokens) - sizeof(s->tokens[0]));
     s->tokens[0] = t;
@@ -240,7 +240,8 @@ static ProtobufCMessage *source_message(struct source *s, const ProtobufCMessage
 }
 
 /* Encoded, in the arena; empty when it would be too big. */
-static struct bytes source_encoded(struct source *s, const ProtobufCMessageDescriptor *d)
+__attribute__((unused)) static struct bytes source_encoded(struct source *s,
+                                                           const ProtobufCMessageDescriptor *d)
 {
     arena_clear(&s->arena);
     s->cloning = false;

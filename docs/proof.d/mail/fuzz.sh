@@ -19,11 +19,15 @@ checkpoint    | storage/checkpoint.c:decode|checkpoint_read | storage/checkpoint
 client        | proto/client.c:hello_check|on_.*|frames_read|client_receive|complete | proto/client.c | s/if (r != NULL \&\& r->header.id == h->id/if (r->header.id == h->id/
 configuration | raft/engine_configuration.c | raft/engine_configuration.c | s/if (size + 2 > b->size ||/if (/
 copy          | raft/copy_fetch.c:take_.*|copy_fetch_receive|copy_fetch_closed|on_begun|on_written|job_ends_here|break_off|resume_reading | raft/copy_fetch.c | s/payload.size <= f->descriptor.size - f->offset \&\&/true \&\&/
+copy_source   | raft/copy_source.c | raft/copy_source.c | s/if (m->cluster_id.len != 16 || /if (/
 copy_stream   | ctl/copy_stream.c:ask|frames|hung_up|receive_some|run|send_some|take.*|copy_stream_run,ctl/snapshot.c:copy_.* | ctl/copy_stream.c | s/if (m == NULL) {/if (false) {/
 feed_config   | node/feed/feed_config.c | node/feed/feed_config.c | s/if (strlen(node) - 5 > 107) {/if (strlen(node) - 5 > 1007) {/
+feed_view     | node/feed_table.c | node/feed_table.c | s/strnlen(node, NAME_MAX_BYTES)/strlen(node)/
+forward       | node/forward.c | node/forward.c | s/strlen(h->leader) <= NAME_MAX_BYTES \&\&/true \&\&/
 founding      | node/founding.c:check_.*|founding_check|founding_shard_options|node_of|name_ok|rank_of | node/founding.c | s/if (node_of(m, s->members\[i\]->node) == NULL ||/if (/
 frame         | proto/frame.c:frame_decode|check | proto/frame.c | s/if (b.size < FRAME_HEAD_SIZE + body) {/if (b.size < body) {/
 hint          | node/feed/hint_request.c | node/feed/hint_request.c | s/if (size - (size_t)(body - data) < length) {/if (length > HINT_BODY_MAX) {/
+identity      | proto/tls_identity.c:tls_identity_parse|tls_identity_format|name_valid|role_parse|skip | proto/tls_identity.c | s/if (size == 0 || size > NAME_MAX_BYTES) {/if (size == 0) {/
 imap          | node/feed/imap_parser.c,node/feed/imap_pull.c,node/feed/mailbox_name.c | node/feed/imap_parser.c | s/if (f->keywords_n == IMAP_KEYWORDS_MAX || /if (/
 install       | storage/env_pages.c | storage/env_pages.c | s/if (at < upper || at % 2 != 0 || at + NODE_HEAD > c->page_size) {/if (false) {/
 listing       | node/feed/listing.c | node/feed/listing.c | s/ \&\& l->columns_n < LISTING_COLUMNS_MAX//
@@ -32,9 +36,12 @@ log           | raft/log_format.c:.*decode.*|.*parse.*|log_head_next|log_head_pe
 log_file      | node/feed/log_file.c | node/feed/log_file.c | s/p->head <= LOG_FILE_HEAD_MAX) {/true) {/
 maillog       | node/feed/maillog.c | node/feed/maillog.c | s/if (n == 0 || n > POSTQUEUE_ID_MAX) {/if (n == 0) {/
 message       | raft/message.c:.*decode.*|.*check.* | raft/message.c | s/return size == f->payload.size;/return true;/
+node_view     | node/view.c:view_receive|view_find|view_last,node/observe.c,node/status_view.c:said_by|shard_of|replica_of|add_.*|leader_view|fill|judge|look|answer | node/observe.c | s/own->digest.len == sizeof(r->digest)/own->digest.len != 0/
+peer_session  | node/greeting.c:check|greeting_.*,node/peer_session.c | node/greeting.c | s/if (h->cluster_id.len != 16 || /if (/
 postqueue     | node/feed/postqueue.c | node/feed/postqueue.c | s/if (p->key_n < POSTQUEUE_KEY_MAX) {/if (true) {/
 query         | storage/query.c,storage/query_loss.c,storage/query_mailbox.c,storage/query_queue.c | storage/query.c | s/asked == 0 || asked > QUERY_ROWS_MAX/asked == 0/
 queue_ask     | node/feed/queue_ask.c | node/feed/queue_ask.c | s/if (i == NULL || strlen(i->id)/if (strlen(i->id)/
+read_round    | raft/shard_read.c:finish.*|confirm|check_round|send_.*|start_round|sender|remember_remote|drop_remotes|shard_receive_.*|ask_leader|expire,raft/host.c:receive_read | raft/shard_read.c | s/return member >= 0 \&\& s->o/return s->o/
 record        | storage/record.c:.*decode|read_.*|mailbox_cursor_find,storage/record_queue.c:.*decode|.*read.*,storage/pen.h | storage/record.c | s/if (out_r->cursor_count > SLOTS_MAX) {/if (out_r->cursor_count > 255) {/
 record_file   | node/record_file.c | node/record_file.c | s/if (value >= size) {/if (value > size) {/
 request       | node/command_check.c,node/request_header.c | node/request_header.c | s/if (r->bad || size > (uint64_t)(r->end - r->at)) {/if (r->bad) {/
