@@ -67,7 +67,7 @@ completes() { # WORDS... : what bash offers for the last of them
 offers() {
     local want=$1
     shift
-    completes "$@" | grep -qx -- "$want" || { completes "$@"; return 1; }
+    grep -qx -- "$want" <<<"$(completes "$@")" || { completes "$@"; return 1; }
 }
 check bash_completes_nouns offers mailbox mailb
 check bash_completes_verbs offers changes mailbox ch
@@ -253,7 +253,7 @@ hangs_not() {
 check status_of_a_frozen_cluster_ends hangs_not status
 check so_does_a_write hangs_not dict set a b c --user anna
 check so_do_events hangs_not events
-names_anyway() { timeout 10 "$CTL" complete -- --config "$CLUSTER_CONF" status --node '' | cut -f1 | grep -qx "$first"; }
+names_anyway() { grep -qx "$first" <<<"$(timeout 10 "$CTL" complete -- --config "$CLUSTER_CONF" status --node '' | cut -f1)"; }
 check names_of_the_configuration_are_completed_anyway names_anyway
 for node in $CLUSTER_NODES; do kill -CONT "$(cluster_pid "$node")"; done
 clean_log() { ! grep -E 'AddressSanitizer|LeakSanitizer|runtime error|must failed' "$CLUSTER_DIR"/*/log; }

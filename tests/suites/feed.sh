@@ -226,7 +226,7 @@ lost_index_log() {
 # What all see is nobody's own, and costs no visit at each sweep.
 public_namespace() {
     local i visits
-    if dovecot_adm mailbox list -u anna | grep -q '^Public/Notices$'; then
+    if grep -q '^Public/Notices$' <<<"$(dovecot_adm mailbox list -u anna)"; then
         ok "all of the above with a public mailbox and an excluded one"
     else
         bad "no public mailbox"

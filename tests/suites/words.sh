@@ -26,7 +26,7 @@ says() {
         cluster_ctl "${command[@]}" "${nodes[@]}" --timeout 5s >"$MQ_TMP/said" 2>&1
         code=$?
         all=yes
-        for pattern in "$@"; do tr '\n' ' ' <"$MQ_TMP/said" | tr -s ' ' | grep -qE -- "$pattern" || all="no: $pattern"; done
+        for pattern in "$@"; do grep -qE -- "$pattern" <<<"$(tr '\n' ' ' <"$MQ_TMP/said" | tr -s ' ')" || all="no: $pattern"; done
         if [[ $want == *"|$code|"* && $all == yes ]]; then
             SUITE_NOTE="; right after $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
             return 0

@@ -250,7 +250,7 @@ mail_is_known() {
     got=$(on admin 'clusterctl -o json mailbox show anna@example.org INBOX' | tr ',{' '\n\n' | grep -oE '"(messages|uidnext)": *"?[0-9]+' | tr -dc '0-9\n' | sort -u | paste -sd' ')
     echo "Dovecot: $want; cluster: $got"
     [[ -n $got && $(tr '\t ' '\n\n' <<<"$want" | sort -u | paste -sd' ') == "$got" ]] || { fail "the cluster does not know what Dovecot holds"; return; }
-    on admin 'clusterctl mailbox list anna@example.org' | grep -q 'Archive/2026' || { fail "Archive/2026 is not listed"; return; }
+    grep -q 'Archive/2026' <<<"$(on admin 'clusterctl mailbox list anna@example.org')" || { fail "Archive/2026 is not listed"; return; }
     holds "the cluster knows what the Dovecot of mx1 holds"
 }
 

@@ -75,7 +75,7 @@ printf 'Subject: two\n\ntext\n' >"$MAILDIR/bo/Maildir/new/1700000000.M1P1.two" &
 named 60 'a locked mailbox, with its holder' sh1 "MQ-FEED-USER-STUCK.*bo.*$HOLDER" 10
 there anna 2 || fail 'anna waits for bo'
 kill "$HOLDER"
-for tries in {1..200}; do cluster_ctl --node sh1 status 2>/dev/null | grep -q MQ-FEED-USER-STUCK || break; sleep 0.2; done
+for tries in {1..200}; do grep -q MQ-FEED-USER-STUCK <<<"$(cluster_ctl --node sh1 status 2>/dev/null)" || break; sleep 0.2; done
 
 dovecot_user "$D/d" hang
 cluster_user hang mail-beijing || fail 'user hang'
