@@ -111,7 +111,9 @@ without I2 test_data_directory I2_a_founded_node_without_its_incarnation_is_refu
     's != STATUS_NOT_FOUND || d->founded' 's != STATUS_NOT_FOUND'
 without I4 test_data_directory I4_a_second_process_is_refused node/data_directory.c \
     'flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0' 'false'
-without I4 test_data_directory I4_a_plain_copy_is_refused node/data_directory.c '|| v != d->inode' ''
+without I4 test_data_directory I4_a_plain_copy_is_refused node/data_directory.c '|| !same_lock_file(d, r)' ''
+without I4 test_data_directory I4_a_copy_that_got_the_same_inode_is_refused node/data_directory.c \
+    'born_ns == d->born_ns;' 'true;'
 without I4 test_data_directory I4_another_node_cluster_or_founding_is_refused node/data_directory.c \
     '!uuid_equal(&u, &d->founding)' 'false'
 
