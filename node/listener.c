@@ -68,7 +68,7 @@ static void on_ready(struct connection *c)
         s->identity = *tls_peer(c->tls);
     }
     if (strcmp(alpn, ALPN_CLIENT) == 0) {
-        if (l->clients_n >= config->connections_max ||
+        if (l->clients_n >= l->node->descriptors.clients ||
             (!s->local && count_address(l, c->address) > config->connections_per_address_max)) {
             connection_close(c, STATUS_OVERLOAD, "too many connections of clients");
             return;
@@ -209,7 +209,7 @@ static void on_tcp(uv_stream_t *server, int rv)
         return;
     }
     name_address(s);
-    if (l->pending_n > PENDING_MAX) {
+    if (l->pending_n > l->node->descriptors.handshakes) {
         make_room(l);
     }
     connection_start(&s->connection, l->node->tls, true, alpns);

@@ -12,8 +12,6 @@
 
 struct node;
 
-#define PENDING_MAX 256u
-
 struct listener {
     struct node *node;
     uv_tcp_t tcp;

@@ -315,7 +315,7 @@ static enum status open_host(struct node *n, struct error *e)
     return host_open(&o, &n->host, e);
 }
 
-/* As many descriptors as we may have, and fewer clients than that leaves. */
+/* As many descriptors as we may have, and no more strangers than that leaves room for. */
 static void raise_descriptors(struct node *n)
 {
     struct rlimit r;
@@ -323,16 +323,18 @@ static void raise_descriptors(struct node *n)
         r.rlim_cur = r.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &r);
     }
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur != RLIM_INFINITY) {
-        uint64_t reserve = 96 + 8ull * n->founding.nodes_n;
-        uint64_t most = r.rlim_cur > 2 * reserve ? r.rlim_cur - reserve : r.rlim_cur / 2;
-        if (n->config.connections_max > most) {
-            log_warn(
-                "event=node.descriptors message=MQ-NODE-DESCRIPTORS limit=%llu "
-                "connections_max=%llu",
-                (unsigned long long)r.rlim_cur, (unsigned long long)most);
-            n->config.connections_max = most;
-        }
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0) {
+        r.rlim_cur = RLIM_INFINITY;
+    }
+    n->descriptors =
+        descriptors_share(r.rlim_cur, n->founding.nodes_n, (uint32_t)n->founding.message->n_shards,
+                          n->config.connections_max);
+    if (n->descriptors.clients < n->config.connections_max) {
+        log_warn(
+            "event=node.descriptors message=MQ-NODE-DESCRIPTORS limit=%llu clients=%llu "
+            "handshakes=%llu",
+            (unsigned long long)r.rlim_cur, (unsigned long long)n->descriptors.clients,
+            (unsigned long long)n->descriptors.handshakes);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "node/cluster_config.h"
 #include "node/config.h"
 #include "node/data_directory.h"
+#include "node/descriptors.h"
 #include "node/feed_table.h"
 #include "node/events.h"
 #include "node/founder.h"
@@ -37,6 +38,7 @@ struct node {
     struct host *host;
     struct founder founder;
     struct links links;
+    struct descriptors_share descriptors;
     struct listener listener;
     struct views views;
     struct feed_table feeds;

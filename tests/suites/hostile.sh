@@ -83,6 +83,8 @@ sleep 2
 check with_few_descriptors_peers_are_kept_in_a_flood keeps_peers
 wait "$flood"
 check it_serves_with_few_descriptors serves
+lost_nothing() { ! grep 'environment_lost' "$CLUSTER_DIR"/*/log; }
+check with_few_descriptors_strangers_take_none_from_the_store lost_nothing
 clean_log() { ! grep -E 'AddressSanitizer|runtime error|must failed' "$CLUSTER_DIR"/*/log; }
 # shellcheck disable=SC2086
 cluster_stop $CLUSTER_NODES
