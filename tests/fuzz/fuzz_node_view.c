@@ -8,7 +8,8 @@
 
 #include "tests/fuzz/node_stand.h"
 
-#define SAYS_MAX 8u
+#define SAYS_MAX  8u
+#define ITEMS_MAX 20u /* of each kind in a view that is built: thousands only cost time */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,11 +36,20 @@ static void name_replica(Mq__ReplicaView *r)
     r->state = r->state[0] == '\0' ? states[r->replica % 5] : r->state;
 }
 
+static void shorten(size_t *n)
+{
+    *n = *n < ITEMS_MAX ? *n : ITEMS_MAX;
+}
+
 static void name_view(Mq__NodeView *v, node_id node)
 {
     v->node = node;
+    shorten(&v->n_shards);
     for (size_t i = 0; i < v->n_shards; i++) {
         Mq__ShardView *s = v->shards[i];
+        shorten(&s->n_preference);
+        shorten(&s->n_replicas);
+        shorten(&s->n_sites);
         s->shard %= 3;
         s->leader %= STAND_NODES + 2;
         s->before %= STAND_NODES + 2;
