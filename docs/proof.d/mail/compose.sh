@@ -7,21 +7,9 @@ if ! docker version >/dev/null 2>&1; then
     echo 'there is no Docker here'
     exit 77
 fi
-ours() { docker "$1" ls "${@:2}" -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME"; }
-# README.md says that it removes the lab: all of it.
 down() {
-    local code left
-    for _ in {1..5}; do # a busy dockerd may still count a container that is gone as an endpoint of its network
-        docker-compose -f docker/compose.yml down -v -t 0 --remove-orphans >"$MQ_TMP/down" 2>&1
-        code=$?
-        [[ $code -ne 0 ]] || break
-        sleep 2
-    done
-    left=$(ours container -a && ours network && ours volume) || left+=' (docker does not say what else)'
-    [[ $code -ne 0 || -n $left ]] || return 0
-    tail -n 8 "$MQ_TMP/down"
-    echo "docker-compose down -v ended with $code; left of $COMPOSE_PROJECT_NAME: ${left//$'\n'/ }"
-    return 1
+    docker/lab-remove >"$MQ_TMP/down" 2>&1 || { tail -n 8 "$MQ_TMP/down"; return 1; }
+    grep '^dockerd keeps' "$MQ_TMP/down" || true
 }
 end() {
     local code=$?
