@@ -9,6 +9,7 @@ struct image {
     char paths[PATHS_MAX][64];
     uint8_t *data[PATHS_MAX];
     uint32_t n;
+    uint64_t mark; /* where the last mark stands, counted as any_place() does */
     uint64_t last[8];
     uint64_t first[8];
 };
@@ -22,7 +23,10 @@ static void on_name(void *arg, const char *name)
 
 static void take_image(struct rig *r, struct image *im)
 {
+    char newest[64];
     memset(im, 0, sizeof(*im));
+    snprintf(newest, sizeof(newest), RIG_DIR "/%08" PRIu64 ".log", r->log->current->id);
+    im->mark = r->log->current->used;
     for (shard_id i = 3; i <= 5; i++) {
         im->last[i] = log_last_index(r->log, i);
         im->first[i] = log_state_find(r->log, i)->snapshot_index + 1;
@@ -33,6 +37,7 @@ static void take_image(struct rig *r, struct image *im)
         size_t size;
         const uint8_t *p = crash_disk_data(r->disk, im->paths[i], &size);
         CHECK_EQ(size, RIG_SEGMENT);
+        im->mark += strcmp(im->paths[i], newest) == 0 ? (uint64_t)i * RIG_SEGMENT : 0;
         im->data[i] = malloc(size);
         memcpy(im->data[i], p, size);
     }
@@ -159,12 +164,14 @@ static void any_flipped_byte_leaves_each_shard_whole_or_charged_for_good(void)
     free_image(&im);
 }
 
-/* Anywhere but in a head's format: another one is refused, whatever it came from. */
+/* Anywhere but in a head's format (another one is refused, whatever it came from) and in the last
+ * mark (without it a rotten last batch can't be told from a torn one). */
 static uint64_t any_place(struct random *random, const struct image *im)
 {
     for (;;) {
         uint64_t at = random_below(random, (uint64_t)im->n * RIG_SEGMENT);
-        if (at % RIG_SEGMENT < 8 || at % RIG_SEGMENT >= 12) {
+        bool format = at % RIG_SEGMENT >= 8 && at % RIG_SEGMENT < 12;
+        if (!format && (at < im->mark || at >= im->mark + LOG_BLOCK_BYTES)) {
             return at;
         }
     }
