@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "ctl/screen.h"
 #include "ctl/topology.h"
@@ -94,7 +95,7 @@ static enum status target_add(struct caller *c, const char *text, const char *na
                              text, sizeof(t->path) - 1);
         }
         snprintf(t->path, sizeof(t->path), "%s", text + 5);
-    } else if (!topology_address_split(text, t->host, sizeof(t->host), t->port, sizeof(t->port))) {
+    } else if (!address_split(text, t->host, sizeof(t->host), t->port, sizeof(t->port))) {
         return error_set(
             e, STATUS_INVALID,
             "%s is not host:port (IPv6: [address]:port), unix:PATH or a node of the configuration",
@@ -360,8 +361,8 @@ enum status caller_dial(struct caller *c, const char *node, const char *address,
             t = &c->targets[i];
         }
     }
-    if (t == NULL && topology_address_split(address, given.host, sizeof(given.host), given.port,
-                                            sizeof(given.port))) {
+    if (t == NULL &&
+        address_split(address, given.host, sizeof(given.host), given.port, sizeof(given.port))) {
         snprintf(given.name, sizeof(given.name), "%s", node);
         t = &given;
     }

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "ctl/cert.h"
 #include "ctl/ctl.h"
@@ -206,7 +207,7 @@ static enum status node_make(struct founding_run *r, const struct topology_node 
         return s;
     }
     memcpy(request.identity.name, n->name, sizeof(request.identity.name));
-    if (topology_address_split(n->address, host, sizeof(host), port, sizeof(port))) {
+    if (address_split(n->address, host, sizeof(host), port, sizeof(port))) {
         request.sans[0] = host;
     }
     s = certificate_make(r, dir, "node", &request);

@@ -57,36 +57,6 @@ bool topology_name_valid(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && name[0] != '-';
 }
 
-bool topology_address_split(const char *address, char *out_host, size_t host_size, char *out_port,
-                            size_t port_size)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL) {
-        return false;
-    }
-    const char *host = address;
-    size_t host_n = (size_t)(colon - address);
-    size_t port_n = strlen(colon + 1);
-    if (host_n >= 2 && host[0] == '[' && host[host_n - 1] == ']') {
-        host++;
-        host_n -= 2;
-    } else if (memchr(host, ':', host_n) != NULL) {
-        return false; /* an IPv6 address needs its brackets */
-    }
-    if (host_n == 0 || host_n >= host_size || port_n == 0 || port_n > 5 || port_n >= port_size ||
-        strspn(colon + 1, "0123456789") != port_n) {
-        return false;
-    }
-    unsigned long port = strtoul(colon + 1, NULL, 10);
-    if (port == 0 || port > 65535) {
-        return false;
-    }
-    memcpy(out_host, host, host_n);
-    out_host[host_n] = '\0';
-    memcpy(out_port, colon + 1, port_n + 1);
-    return true;
-}
-
 /* "node bj1" -> the node, made when it is new. */
 static enum status node_of(struct topology *t, const char *name, struct topology_node **out_node,
                            struct error *e)

@@ -69,8 +69,5 @@ const struct topology_node *topology_find_node(const struct topology *t, const c
 /* Names in the order of first appearance; returns how many. */
 unsigned topology_sites(const struct topology *t, const char *out_sites[NODES_MAX]);
 bool topology_name_valid(const char *name);
-/* "host:port" or "[v6]:port"; host without brackets. */
-bool topology_address_split(const char *address, char *out_host, size_t host_size, char *out_port,
-                            size_t port_size);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/address.h"
+
 #include "ctl/topology.h"
 
 static const char *const reserved[] = {"ca", "operator"};
@@ -23,8 +25,8 @@ static void warn(struct topology *t, const char *format, ...)
 static bool same_host(const struct topology_node *a, const struct topology_node *b)
 {
     char host_a[160], host_b[160], port[8];
-    return topology_address_split(a->address, host_a, sizeof(host_a), port, sizeof(port)) &&
-           topology_address_split(b->address, host_b, sizeof(host_b), port, sizeof(port)) &&
+    return address_split(a->address, host_a, sizeof(host_a), port, sizeof(port)) &&
+           address_split(b->address, host_b, sizeof(host_b), port, sizeof(port)) &&
            strcmp(host_a, host_b) == 0;
 }
 
@@ -94,7 +96,7 @@ static enum status check_node(struct topology *t, struct topology_node *n, struc
                          "[node %s] site \"%s\": it must be given, of a-z, 0-9 and -", n->name,
                          n->site);
     }
-    if (!topology_address_split(n->address, host, sizeof(host), port, sizeof(port))) {
+    if (!address_split(n->address, host, sizeof(host), port, sizeof(port))) {
         return error_set(e, STATUS_INVALID,
                          "[node %s] address \"%s\" is not host:port (IPv6: [address]:port)",
                          n->name, n->address);
@@ -106,8 +108,7 @@ static enum status check_node(struct topology *t, struct topology_node *n, struc
             "what they can dial",
             n->name, n->address);
     }
-    if (n->listen[0] != '\0' &&
-        !topology_address_split(n->listen, host, sizeof(host), port, sizeof(port))) {
+    if (n->listen[0] != '\0' && !address_split(n->listen, host, sizeof(host), port, sizeof(port))) {
         return error_set(e, STATUS_INVALID, "[node %s] listen \"%s\" is not address:port", n->name,
                          n->listen);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/settings.h"
 
 #define KIB 1024ull
@@ -73,41 +74,10 @@ static const struct setting table[] = {
 
 #define TABLE_N (sizeof(table) / sizeof(table[0]))
 
-bool config_split_address(const char *address, char *out_host, size_t host_size, char *out_port,
-                          size_t port_size)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon == address || colon[1] == '\0') {
-        return false;
-    }
-    const char *begin = address;
-    const char *end = colon;
-    if (*begin == '[') {
-        if (end[-1] != ']') {
-            return false;
-        }
-        begin++;
-        end--;
-    } else if (memchr(begin, ':', (size_t)(end - begin)) != NULL) {
-        return false; /* IPv6 needs brackets */
-    }
-    size_t host = (size_t)(end - begin);
-    size_t port = strlen(colon + 1);
-    if (host == 0 || host >= host_size || port >= port_size ||
-        strspn(colon + 1, "0123456789") != port || strtoul(colon + 1, NULL, 10) == 0 ||
-        strtoul(colon + 1, NULL, 10) > 65535) {
-        return false;
-    }
-    memcpy(out_host, begin, host);
-    out_host[host] = '\0';
-    memcpy(out_port, colon + 1, port + 1);
-    return true;
-}
-
 static enum status check(const char *file, const struct config *c, struct error *e)
 {
     char host[128], port[8];
-    if (!config_split_address(c->listen, host, sizeof(host), port, sizeof(port))) {
+    if (!address_split(c->listen, host, sizeof(host), port, sizeof(port))) {
         return error_set(e, STATUS_INVALID,
                          "%s: [node] listen = %s is not address:port (IPv6: [address]:port)", file,
                          c->listen);

@@ -30,9 +30,6 @@ struct config {
 };
 
 enum status config_load(const char *file, struct config *out_c, struct error *e);
-/* "host:port" or "[v6]:port" in two; false when it is neither. */
-bool config_split_address(const char *address, char *out_host, size_t host_size, char *out_port,
-                          size_t port_size);
 void config_print_example(FILE *out);
 struct setting;
 /* Every key, for the manual page and for comparing. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
+
 #include "node/connection.h"
 #include "node/node.h"
 
@@ -85,8 +87,7 @@ enum status copy_link_dial(struct node *n, struct copy_fetch *f)
         struct sockaddr_in6 v6;
     } a;
     struct link *peer = to != NULL ? links_find(&n->links, to->node) : NULL;
-    if (peer == NULL ||
-        !config_split_address(to->address, host, sizeof(host), port, sizeof(port))) {
+    if (peer == NULL || !address_split(to->address, host, sizeof(host), port, sizeof(port))) {
         return STATUS_UNREACHABLE;
     }
     int number = (int)strtol(port, NULL, 10);

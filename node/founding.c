@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/disk.h"
 #include "node/config.h"
 
@@ -28,7 +29,7 @@ static enum status check_nodes(const Mq__Founding *m, struct error *e)
         if (n->node == 0 || n->node > NODES_MAX || !name_ok(n->name) || !name_ok(n->site) ||
             n->role > ROLE_STANDBY ||
             strlen(n->address) >= sizeof(((struct founding_node *)0)->address) ||
-            !config_split_address(n->address, host, sizeof(host), port, sizeof(port))) {
+            !address_split(n->address, host, sizeof(host), port, sizeof(port))) {
             return error_set(e, STATUS_INVALID,
                              "node %zu has an impossible id, name, site, role or address", i + 1);
         }

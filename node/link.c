@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "node/forward.h"
@@ -316,7 +317,7 @@ static void dial(struct link_channel *ch)
     } address;
     ch->dialled_ms = n->loop.now_ms;
     ch->connected = false;
-    if (!config_split_address(ch->link->to->address, host, sizeof(host), port, sizeof(port)) ||
+    if (!address_split(ch->link->to->address, host, sizeof(host), port, sizeof(port)) ||
         connection_init_tcp(
             &ch->connection, &n->loop, &ops,
             ch->channel == CHANNEL_BULK ? BULK_WINDOW_BYTES : CONTROL_WINDOW_BYTES) != OK) {

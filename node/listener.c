@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/log_line.h"
 #include "node/node.h"
 #include "node/request.h"
@@ -260,7 +261,7 @@ static enum status open_tcp(struct listener *l, struct error *e)
         struct sockaddr_in6 v6;
     } a;
     const char *listen = l->node->config.listen;
-    (void)config_split_address(listen, host, sizeof(host), port, sizeof(port));
+    (void)address_split(listen, host, sizeof(host), port, sizeof(port));
     int number = (int)strtol(port, NULL, 10);
     if (uv_ip4_addr(host, number, &a.v4) != 0 && uv_ip6_addr(host, number, &a.v6) != 0) {
         return error_set(e, STATUS_INVALID,
