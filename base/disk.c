@@ -3,7 +3,8 @@
  * Happy path: open, read and write at a position, sync, close. Interrupted calls are repeated,
  * short ones continued. Failure: every call reports errno as a status once; nothing is retried
  * after a failed sync (its pages are clean afterwards, a second sync would prove nothing), and
- * disk_replace_file leaves the old file as it was. */
+ * disk_replace_file leaves the old file as it was. Only a descriptor is waited for: other threads close theirs
+ * again within seconds, and a file that can't be opened would cost a store its environment. */
 #include "base/disk.h"
 
 #include <dirent.h>
@@ -15,11 +16,33 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
+
+#define DESCRIPTOR_WAIT_MS  5000
+#define DESCRIPTOR_RETRY_MS 10
 
 struct disk_file {
     int fd;
 };
+
+static int open_waiting(const char *path, int mode)
+{
+    const struct timespec pause = {.tv_nsec = DESCRIPTOR_RETRY_MS * 1000000L};
+    for (int waited_ms = 0;;) {
+        int fd = open(path, mode, 0600);
+        if (fd >= 0 || (errno != EINTR && errno != EMFILE && errno != ENFILE)) {
+            return fd;
+        }
+        if (errno != EINTR) {
+            if (waited_ms >= DESCRIPTOR_WAIT_MS) {
+                return fd;
+            }
+            nanosleep(&pause, NULL);
+            waited_ms += DESCRIPTOR_RETRY_MS;
+        }
+    }
+}
 
 static enum status posix_open(struct disk *d, const char *path, int flags,
                               struct disk_file **out_file)
@@ -34,9 +57,7 @@ static enum status posix_open(struct disk *d, const char *path, int flags,
     if (f == NULL) {
         return STATUS_NO_MEMORY;
     }
-    do {
-        f->fd = open(path, mode, 0600);
-    } while (f->fd < 0 && errno == EINTR);
+    f->fd = open_waiting(path, mode);
     if (f->fd < 0) {
         enum status s = status_from_errno(errno);
         free(f);
@@ -128,7 +149,7 @@ static enum status posix_sync_dir(struct disk *d, const char *path, const char *
 {
     (void)d;
     (void)site;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open_waiting(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return status_from_errno(errno);
     }

@@ -3,6 +3,7 @@
  * All calls are synchronous and made on job threads, never on the loop. Paths are absolute. Every sync call
  * carries the name of its call site ("log.batch", "checkpoint.side_file", ...): the crash tests turn one
  * site at a time into a no-op and must then see a loss.
+ * A call that needs a descriptor waits up to 5 s for one when there is none (then NO_FILES).
  * Errors: status_from_errno(); a failed sync must end the process (the caller's duty, see log). */
 #ifndef MQ_BASE_DISK_H
 #define MQ_BASE_DISK_H

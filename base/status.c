@@ -32,6 +32,9 @@ enum status status_from_errno(int err)
             return OK;
         case ENOMEM:
             return STATUS_NO_MEMORY;
+        case EMFILE:
+        case ENFILE:
+            return STATUS_NO_FILES;
         case ENOENT:
             return STATUS_NOT_FOUND;
         case EEXIST:

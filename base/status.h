@@ -47,7 +47,8 @@
     X(TLS, "TLS refused or failed")                                           \
     X(OVERLOAD, "refused by admission control")                               \
     X(INTERNAL, "internal error")                                             \
-    X(UNSUPPORTED, "not supported here")
+    X(UNSUPPORTED, "not supported here")                                      \
+    X(NO_FILES, "too many open files; raise LimitNOFILE")
 
 enum status {
 #define STATUS_ENUM(name, text) STATUS_##name,

@@ -81,14 +81,14 @@ static void on_opened(struct job *j)
         s->reopen_ms = host_now(s->host) + OPEN_RETRY_MS;
         return;
     }
-    if (s->open_status == STATUS_NO_SPACE || s->open_status == STATUS_NO_MEMORY) {
+    if (s->open_status == STATUS_NO_SPACE || s->open_status == STATUS_NO_MEMORY ||
+        s->open_status == STATUS_NO_FILES) {
         s->reopen = true;
         s->reopen_ms = host_now(s->host) + FULL_RETRY_MS;
         shard_set_state(s, s->state, "it can't be opened yet: %.120s", s->open_error.text);
         return;
     }
-    if (s->open_status == STATUS_NO_SPACE ||
-        (s->open_status == STATUS_IO && s->log_state.replica == 0)) {
+    if (s->open_status == STATUS_IO && s->log_state.replica == 0) {
         log_warn("event=environment.waits shard=%u name=%s text=\"%.150s\"", s->o.shard, s->o.name,
                  s->open_error.text);
         s->reopen = true;

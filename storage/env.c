@@ -65,6 +65,9 @@ static enum status translate(int rc)
             return STATUS_NO_SPACE;
         case ENOMEM:
             return STATUS_NO_MEMORY;
+        case EMFILE:
+        case ENFILE:
+            return STATUS_NO_FILES;
         case MDB_CORRUPTED:
         case MDB_PAGE_NOTFOUND:
         case MDB_INVALID:

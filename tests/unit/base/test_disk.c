@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "tests/lib/check.h"
+#include "tests/lib/no_descriptors.h"
 
 static char dir[] = "/tmp/test_disk.XXXXXX";
 
@@ -140,6 +141,23 @@ static void blocks_are_taken_for_a_range_and_the_size_stays(void)
     CHECK_OK(disk_remove(&disk_posix, path));
 }
 
+static void a_descriptor_is_waited_for(void)
+{
+    struct no_descriptors none;
+    no_descriptors_begin(&none, 50);
+    CHECK_OK(disk_sync_dir(&disk_posix, dir, "test"));
+    no_descriptors_end(&none);
+    no_descriptors_begin(&none, 50);
+    CHECK_OK(disk_replace_file(&disk_posix, dir, "small", "x", 1, "a", "b"));
+    no_descriptors_end(&none);
+    no_descriptors_begin(&none, 0);
+    CHECK_EQ(disk_replace_file(&disk_posix, dir, "small", "y", 1, "a", "b"), STATUS_NO_FILES);
+    no_descriptors_end(&none);
+    char path[256];
+    at(path, "small");
+    CHECK_OK(disk_remove(&disk_posix, path));
+}
+
 CHECK_MAIN
 {
     char path[256];
@@ -150,6 +168,7 @@ CHECK_MAIN
     RUN(a_small_file_is_replaced_whole);
     RUN(a_file_over_the_stated_limit_is_refused);
     RUN(blocks_are_taken_for_a_range_and_the_size_stays);
+    RUN(a_descriptor_is_waited_for);
     at(path, "one");
     unlink(path);
     CHECK_EQ(rmdir(dir), 0);
