@@ -1,10 +1,10 @@
 /* clusterctl as a whole where no node is needed: init, cert, usage, configuration; and the answers when nobody is there. */
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "ctl/ctl.h"
 #include "proto/tls.h"
 #include "tests/lib/check.h"
+#include "tests/lib/remove_tree.h"
 
 static char dir[] = "/tmp/mq-test-init-XXXXXX";
 static char *said;
@@ -156,14 +156,6 @@ static void nobody_there_is_said_as_text_and_as_json(void)
              EXIT_UNREACHABLE);
 }
 
-static int on_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 CHECK_MAIN
 {
     CHECK(mkdtemp(dir) != NULL);
@@ -180,5 +172,5 @@ CHECK_MAIN
     RUN(usage_and_configuration_have_their_exit_codes);
     RUN(nobody_there_is_said_as_text_and_as_json);
     free(said);
-    CHECK(nftw(dir, on_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
+    remove_tree(dir);
 }

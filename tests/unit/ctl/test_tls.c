@@ -2,13 +2,13 @@
  * client engine over it. Stands here because a unit test of proto/ cannot make certificates. */
 #include "proto/tls.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "ctl/cert.h"
 #include "proto/client.h"
 #include "proto/frame.h"
 #include "tests/lib/check.h"
+#include "tests/lib/remove_tree.h"
 
 static char dir[] = "/tmp/mq-test-tls-XXXXXX";
 static char paths[8][300];
@@ -445,19 +445,6 @@ static void both_cas_in_one_file(void)
     fclose(out);
 }
 
-static int on_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void clean_up(void)
-{
-    CHECK(nftw(dir, on_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
-}
-
 CHECK_MAIN
 {
     CHECK(mkdtemp(dir) != NULL);
@@ -475,5 +462,5 @@ CHECK_MAIN
     RUN(nothing_is_written_over);
     RUN(a_thousand_requests_leave_as_a_few_records);
     RUN(a_node_whose_hello_is_not_its_certificate_is_left);
-    clean_up();
+    remove_tree(dir);
 }

@@ -1,6 +1,7 @@
 /* Whose a data directory is (I4), that every start is a new life (I2), and that a damaged small
  * file is noticed. */
 #include "tests/lib/check.h"
+#include "tests/lib/remove_tree.h"
 
 #include "base/clock.h"
 #include "node/data_directory.h"
@@ -254,4 +255,5 @@ CHECK_MAIN
     RUN(I4_a_copy_that_got_the_same_inode_is_refused);
     RUN(a_change_of_any_byte_is_noticed);
     RUN(I2_a_founded_node_without_its_incarnation_is_refused);
+    remove_tree(base);
 }
