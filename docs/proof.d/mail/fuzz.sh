@@ -12,6 +12,7 @@ cd "$(dirname "$0")/../../.." || exit 1
 MINUTES=${1:-10} JOBS=${2:-2} PLANT_SECONDS=60 LEAST=90
 
 TABLE='
+admin         | node/admin.c,node/service.c:admit|needed_rights|dispatch|refuse_early|service_receive,node/hint.c:hint_touch|hint_subscribe|note_feed,node/assigner.c:assign_start,node/cluster_config.c:on_set|check|config_set_start,node/events.c:events_start|row_fill,node/operations.c:operations_start|row_fill | node/admin.c | s/(r->rights \& rights_for(a)) == 0/false/
 answer        | ctl/cluster_view.c,ctl/feed_view.c,ctl/feed.c,ctl/status.c,ctl/event_list.c,ctl/queue_read.c | ctl/feed_view.c | s/if (s == NULL || s->n_troubles > FEED_TROUBLES_MAX) {/if (s == NULL) {/
 apply         | storage/apply.c,storage/apply_dict.c,storage/apply_directory.c,storage/apply_lease.c,storage/apply_message.c,storage/apply_queue.c,storage/apply_queue_item.c,storage/apply_report.c,storage/apply_session.c,storage/apply_setting.c,storage/apply_store.c,storage/apply_tick.c | storage/apply_message.c | s/size += strlen(c->keywords\[i\]) + 1;/size += 65536;/
 batch         | proto/batch.c:batch_decode_header|batch_next|walk | proto/batch.c | s/if (batch.size - at < BATCH_ITEM_HEADER_SIZE) {/if (batch.size - at < 8) {/
