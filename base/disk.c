@@ -180,9 +180,14 @@ static enum status posix_list(struct disk *d, const char *path,
                               void (*each)(void *arg, const char *name), void *arg)
 {
     (void)d;
-    DIR *dir = opendir(path);
+    int fd = open_waiting(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (dir == NULL) {
-        return status_from_errno(errno);
+        enum status no = status_from_errno(errno);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return no;
     }
     struct dirent *entry;
     errno = 0;

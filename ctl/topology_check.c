@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/address.h"
-
 #include "ctl/topology.h"
 
 static const char *const reserved[] = {"ca", "operator"};

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/address.h"
-
 #include "node/connection.h"
 #include "node/node.h"
 

@@ -141,12 +141,24 @@ static void blocks_are_taken_for_a_range_and_the_size_stays(void)
     CHECK_OK(disk_remove(&disk_posix, path));
 }
 
+static void on_any_name(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    listed++;
+}
+
 static void a_descriptor_is_waited_for(void)
 {
     struct no_descriptors none;
     no_descriptors_begin(&none, 50);
     CHECK_OK(disk_sync_dir(&disk_posix, dir, "test"));
     no_descriptors_end(&none);
+    unsigned before = listed;
+    no_descriptors_begin(&none, 50);
+    CHECK_OK(disk_list(&disk_posix, dir, on_any_name, NULL));
+    no_descriptors_end(&none);
+    CHECK_EQ(listed, before + 1); /* "one", of the first test */
     no_descriptors_begin(&none, 50);
     CHECK_OK(disk_replace_file(&disk_posix, dir, "small", "x", 1, "a", "b"));
     no_descriptors_end(&none);
