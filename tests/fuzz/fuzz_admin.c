@@ -188,23 +188,19 @@ static struct session *open_session(unsigned who)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const uint8_t *at = data + 1, *end = data + size;
     if (size == 0) {
         return 0;
     }
+    struct bytes input = {data + 1, size - 1}, b;
+    unsigned what;
     stand_reset();
     memset(&stand.node.operations, 0, sizeof(stand.node.operations));
     events_add(&stand.node.events, "MQ-EVENT-SPACE", EVENT_OK, "n1", NULL, "an event");
     stand.node.service.next_forward_id = 1;
     w.from = open_session(data[0] & 7u);
     w.asked = 0;
-    while (end - at >= 3) {
-        unsigned what = at[0];
-        size_t n = (size_t)at[1] | (size_t)at[2] << 8;
-        at += 3;
-        n = n < (size_t)(end - at) ? n : (size_t)(end - at);
-        step(what, (struct bytes){at, n});
-        at += n;
+    while (stand_step(&input, &what, &b)) {
+        step(what, b);
     }
     for (int i = 0; i < 8; i++) {
         pass(REQUEST_DEADLINE_MS);

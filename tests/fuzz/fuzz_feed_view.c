@@ -118,18 +118,14 @@ static void step(unsigned what, struct bytes payload, struct session *peer, stru
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const uint8_t *at = data, *end = data + size;
+    struct bytes input = {data, size}, b;
+    unsigned what;
     stand_reset();
     struct session *peer = stand_peer_open(0, 2);
     struct session *feed = stand_session_open(1, SESSION_CLIENT, STAND_HOST);
     feed->greeted = true;
-    for (unsigned i = 0; i < STEPS_MAX && end - at >= 3; i++) {
-        unsigned what = at[0];
-        size_t n = (size_t)at[1] | (size_t)at[2] << 8;
-        at += 3;
-        n = n < (size_t)(end - at) ? n : (size_t)(end - at);
-        step(what, (struct bytes){at, n}, peer, feed);
-        at += n;
+    for (unsigned i = 0; i < STEPS_MAX && stand_step(&input, &what, &b); i++) {
+        step(what, b, peer, feed);
         pass_on();
     }
     check_table();

@@ -159,7 +159,8 @@ static void check(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const uint8_t *at = data, *end = data + size;
+    struct bytes input = {data, size}, b;
+    unsigned what;
     stand_reset();
     stand.node.service.next_forward_id = 1;
     w.client = stand_session_open(0, SESSION_CLIENT, STAND_OPERATOR);
@@ -167,13 +168,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.asked = w.answered = 0;
     w.applied = false;
     leader_says();
-    while (end - at >= 3) {
-        unsigned what = at[0];
-        size_t n = (size_t)at[1] | (size_t)at[2] << 8;
-        at += 3;
-        n = n < (size_t)(end - at) ? n : (size_t)(end - at);
-        step(what, (struct bytes){at, n});
-        at += n;
+    while (stand_step(&input, &what, &b)) {
+        step(what, b);
     }
     pass(REQUEST_DEADLINE_MS);
     pass(REQUEST_DEADLINE_MS);

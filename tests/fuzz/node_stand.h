@@ -112,6 +112,22 @@ __attribute__((unused)) static struct session *stand_peer_open(unsigned place, n
     return s;
 }
 
+/* The next step of an input: u8 what, u16 size, bytes (as many as there are). false: no more. */
+__attribute__((unused)) static bool stand_step(struct bytes *input, unsigned *out_what,
+                                               struct bytes *out_b)
+{
+    if (input->size < 3) {
+        return false;
+    }
+    size_t left = input->size - 3;
+    size_t n = (size_t)input->data[1] | (size_t)input->data[2] << 8;
+    n = n < left ? n : left;
+    *out_what = input->data[0];
+    *out_b = (struct bytes){input->data + 3, n};
+    *input = (struct bytes){input->data + 3 + n, left - n};
+    return true;
+}
+
 /* The next whole frame that was sent on this connection; false: no more. */
 __attribute__((unused)) static bool stand_sent(const struct connection *c, size_t *at,
                                                struct frame *out_f)
