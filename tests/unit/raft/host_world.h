@@ -26,7 +26,7 @@ struct toy {
     struct uuid environment;
     uint64_t environments;
     uint64_t sum, durable_sum;
-    enum status apply_status, commit_status, begin_status,
+    enum status open_status, apply_status, commit_status, begin_status,
         finish_status;        /* what these say instead of working; OK = they work */
     uint64_t commits, begins; /* how often they were called */
     uint64_t committed;       /* index that readers see */
@@ -72,6 +72,9 @@ static enum status toy_open(void *sm, const struct uuid *environment, struct sm_
                             struct error *e)
 {
     struct toy *t = sm;
+    if (t->open_status != OK) {
+        return error_set(e, t->open_status, "refused by the test");
+    }
     if (!uuid_equal(environment, &t->environment)) {
         return error_set(e, STATUS_CORRUPT, "no such environment");
     }

@@ -92,6 +92,34 @@ static struct shard_view view_of(uint32_t node)
     return v;
 }
 
+/* What is missing comes back: the environment is whole, and no copy may take its place. */
+static void check_waits(enum status want)
+{
+    begin();
+    write_some(20);
+    run(6000); /* a checkpoint */
+    uint32_t node = wait_leader() % NODES + 1;
+    stop(node);
+    nodes[node].toy.open_status = want;
+    start(node);
+    run(3000);
+    CHECK(view_of(node).state != SHARD_LOST && view_of(node).state != SHARD_RUNNING);
+    write_some(3);
+    nodes[node].toy.open_status = OK;
+    run(3000);
+    CHECK_EQ(view_of(node).state, SHARD_RUNNING);
+    CHECK_EQ(view_of(node).installs_total, 0);
+    check_equal();
+    end();
+}
+
+static void an_environment_that_can_not_be_opened_for_want_of_something_waits(void)
+{
+    check_waits(STATUS_NO_SPACE);
+    check_waits(STATUS_NO_MEMORY);
+    check_waits(STATUS_NO_FILES);
+}
+
 static void a_view_tells_since_when_and_why_its_leader_leads(void)
 {
     begin();
@@ -266,6 +294,7 @@ CHECK_MAIN
     RUN(all_start_again_from_disk);
     RUN(leadership_is_handed_over_on_request);
     RUN(leadership_goes_home_unless_somebody_chose_otherwise);
+    RUN(an_environment_that_can_not_be_opened_for_want_of_something_waits);
     RUN(a_view_tells_since_when_and_why_its_leader_leads);
     RUN(a_leader_tells_the_trend_of_a_copy_that_stands_still);
     RUN(K3_a_replica_that_the_log_no_longer_reaches_gets_a_copy);
