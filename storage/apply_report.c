@@ -109,6 +109,8 @@ static void answer_report(struct apply *a, const struct page *p)
         a->report.next_uid = p->cursor->in_progress ? p->cursor->next_uid : 0;
         a->report.to_modseq = p->cursor->in_progress ? p->cursor->to_modseq : 0;
         a->report.uidvalidity = p->cursor->uidvalidity;
+        a->report.messages = p->cursor->messages;
+        a->report.leads = p->m != NULL && p->m->lead_slot == p->cursor->slot;
     }
     a->answer = MQ__RESULT__BODY_REPORT;
 }

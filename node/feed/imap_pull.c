@@ -43,14 +43,16 @@ struct pull_plan imap_pull_plan(const struct pull_cursor *c, uint32_t uidvalidit
     } else if (c->uidvalidity != uidvalidity) {
         full.why = "UIDVALIDITY changed";
     } else if (c->resync) {
-        full.why = "the cluster asks for a full comparison";
+        full.why = "the cluster asks for a full comparison, or counts otherwise";
     } else if (highestmodseq < c->modseq) {
         full.why = "HIGHESTMODSEQ is below the cursor";
     } else if (uidnext < c->uidnext) {
         full.why = "UIDNEXT is below the cursor";
     } else if (c->in_progress && c->next_uid > 0 && c->to_modseq <= highestmodseq) {
-        return (struct pull_plan){c->from_modseq, c->to_modseq, c->next_uid, false,
-                                  "an unfinished range"};
+        return (struct pull_plan){.from_modseq = c->from_modseq,
+                                  .to_modseq = c->to_modseq,
+                                  .first_uid = c->next_uid,
+                                  .why = "an unfinished range"};
     } else if (c->in_progress) {
         full.why = "HIGHESTMODSEQ is below the unfinished range";
     } else if (c->modseq == 0) {
@@ -59,7 +61,12 @@ struct pull_plan imap_pull_plan(const struct pull_cursor *c, uint32_t uidvalidit
         full.why = "UIDNEXT has grown and HIGHESTMODSEQ has not"; /* MODSEQs were given out anew */
     } else {
         bool nothing = c->modseq == highestmodseq && c->uidnext == uidnext;
-        return (struct pull_plan){c->modseq, highestmodseq, 1, nothing, "changed"};
+        return (struct pull_plan){.from_modseq = c->modseq,
+                                  .to_modseq = highestmodseq,
+                                  .first_uid = 1,
+                                  .new_uid = uidnext > c->uidnext ? c->uidnext : 0,
+                                  .nothing = nothing,
+                                  .why = "changed"};
     }
     return full;
 }
@@ -101,8 +108,15 @@ static void send_examine(struct imap_pull *p)
     p->state = PULL_EXAMINE;
     p->uidvalidity = p->uidnext = p->exists = 0;
     p->highestmodseq = 0;
-    p->hole = false;
+    p->hole = p->moved = false;
     command(p, "EXAMINE %s", quoted);
+}
+
+static void send_fetch_new(struct imap_pull *p)
+{
+    p->state = PULL_FETCH_NEW;
+    p->sequence = 0;
+    command(p, "UID FETCH %u:* (" FETCH_ITEMS ")", p->plan.new_uid);
 }
 
 static void send_fetch(struct imap_pull *p)
@@ -112,6 +126,11 @@ static void send_fetch(struct imap_pull *p)
     p->ranges_n = 0;
     if (p->plan.from_modseq == 0) {
         command(p, "UID FETCH %u:* (" FETCH_ITEMS ")", p->position);
+    } else if (p->plan.new_uid == 1) {
+        send_fetch_new(p); /* the mailbox was empty */
+    } else if (p->plan.new_uid > 1) {
+        command(p, "UID FETCH %u:%u (" FETCH_ITEMS ") (CHANGEDSINCE %llu VANISHED)", p->position,
+                p->plan.new_uid - 1, (unsigned long long)p->plan.from_modseq);
     } else {
         command(p, "UID FETCH %u:* (" FETCH_ITEMS ") (CHANGEDSINCE %llu VANISHED)", p->position,
                 (unsigned long long)p->plan.from_modseq);
@@ -338,7 +357,8 @@ static enum pull_event take_fetch_line(struct imap_pull *p, struct imap_response
     }
     p->sequence = r->number;
     uint32_t n = p->page.messages_n;
-    if (f->uid < p->position || (n > 0 && f->uid <= p->page.messages[n - 1].uid)) {
+    uint32_t lowest = p->state == PULL_FETCH_NEW ? p->plan.new_uid : p->position;
+    if (f->uid < lowest || (n > 0 && f->uid <= p->page.messages[n - 1].uid)) {
         return PULL_MORE; /* n:* names the last message even when its UID is lower */
     }
     enum status s = page_add(p, f);
@@ -366,11 +386,16 @@ static enum pull_event fetch_ended(struct imap_pull *p, struct imap_response *r)
     if (r->condition != IMAP_OK && !gone) {
         return done(p, STATUS_IO, "UID FETCH was refused", r->text);
     }
+    p->moved = p->moved || gone;
     if (p->plan.from_modseq == 0 && p->sequence != p->exists) {
         p->hole = true;
     }
     if (p->full_instead || p->hole) {
         return examine_again(p);
+    }
+    if (p->state == PULL_FETCH && p->plan.new_uid > 0) {
+        send_fetch_new(p);
+        return PULL_MORE;
     }
     return page_end(p, UINT32_MAX, true);
 }
@@ -497,6 +522,7 @@ static enum pull_event tagged(struct imap_pull *p, struct imap_response *r)
         case PULL_EXAMINE:
             return examine_ended(p, r);
         case PULL_FETCH:
+        case PULL_FETCH_NEW:
         case PULL_DRAIN:
             return fetch_ended(p, r);
         case PULL_LOGOUT:
@@ -517,9 +543,15 @@ static void take_examine_code(struct imap_pull *p, const struct imap_response *r
     }
 }
 
+static bool fetching(const struct imap_pull *p)
+{
+    return p->state == PULL_FETCH || p->state == PULL_FETCH_NEW;
+}
+
 static enum pull_event take_vanished_line(struct imap_pull *p, struct imap_response *r)
 {
     if (!r->earlier) {
+        p->moved = true;
         return PULL_MORE; /* happens now: above `to` */
     }
     if (p->page.messages_n > 0 || p->sequence > 0) {
@@ -542,7 +574,7 @@ static enum pull_event take_too_long(struct imap_pull *p, struct imap_response *
     static const char vanished[] = "* VANISHED";
     bool is_vanished = r->text.size >= sizeof(vanished) - 1 &&
                        memcmp(r->text.data, vanished, sizeof(vanished) - 1) == 0;
-    if (p->state == PULL_FETCH && is_vanished) {
+    if (fetching(p) && is_vanished) {
         p->full_instead = true;
         p->state = PULL_DRAIN;
         return PULL_MORE;
@@ -584,6 +616,8 @@ static enum pull_event advance(struct imap_pull *p, struct imap_response *r)
         case IMAP_EXISTS:
             if (p->state == PULL_EXAMINE) {
                 p->exists = r->number;
+            } else {
+                p->moved = true;
             }
             return PULL_MORE;
         case IMAP_OK:
@@ -592,9 +626,9 @@ static enum pull_event advance(struct imap_pull *p, struct imap_response *r)
             }
             return PULL_MORE;
         case IMAP_VANISHED:
-            return p->state == PULL_FETCH ? take_vanished_line(p, r) : PULL_MORE;
+            return fetching(p) ? take_vanished_line(p, r) : PULL_MORE;
         case IMAP_FETCH:
-            return p->state == PULL_FETCH ? take_fetch_line(p, r) : PULL_MORE;
+            return fetching(p) ? take_fetch_line(p, r) : PULL_MORE;
         default:
             return PULL_MORE;
     }

@@ -4,7 +4,8 @@
  * Happy path: greeting -> ENABLE QRESYNC -> NAMESPACE -> LIST (subscriptions, separator) -> READY; then for each mailbox the owner names:
  * EXAMINE -> UID FETCH position:* (CHANGEDSINCE from VANISHED) -> pages of at most PULL_PAGE_MESSAGES_MAX messages in the
  * order of UIDs, streamed: the owner stops feeding bytes while it reports a page -> DONE. EXAMINE, because SELECT would take
- * \Recent away from the user's own client. One command at a time.
+ * \Recent away from the user's own client. One command at a time. UIDs at or above the cursor's UIDNEXT are fetched by a second command,
+ * without CHANGEDSINCE: a server that lost its index log gives MODSEQs out anew, and new mail may then bear old ones.
  *
  * What decides between "since" and "everything" (imap_pull_plan): a new UIDVALIDITY, a HIGHESTMODSEQ or UIDNEXT below the cursor, a
  * HIGHESTMODSEQ that stood still while UIDNEXT grew, or the cluster's RESYNC mean a full comparison; an unfinished range goes on
@@ -37,14 +38,15 @@ struct pull_cursor {
     bool in_progress; /* from, to, next_uid: an unfinished range */
     uint64_t from_modseq, to_modseq;
     uint32_t next_uid;
-    bool resync; /* the cluster asked for a full comparison */
+    bool resync; /* the cluster asked for a full comparison, or counts otherwise */
 };
 
 struct pull_plan {
     uint64_t from_modseq; /* 0 = full comparison */
     uint64_t to_modseq;
     uint32_t first_uid;
-    bool nothing; /* the cursor is already there */
+    uint32_t new_uid; /* all from here on is read, whatever its MODSEQ; 0: none is new */
+    bool nothing;     /* the cursor is already there */
     const char *why;
 };
 /* Pure decision from the cursor and what EXAMINE said. */
@@ -93,6 +95,7 @@ enum pull_state {
     PULL_IDLE,
     PULL_EXAMINE,
     PULL_FETCH,
+    PULL_FETCH_NEW,
     PULL_DRAIN,
     PULL_LOGOUT,
     PULL_DEAD
@@ -115,6 +118,7 @@ struct imap_pull {
     uint32_t uidvalidity, uidnext, exists;
     uint64_t highestmodseq;
     unsigned examines;
+    bool moved;        /* messages came or went since EXAMINE: `exists` is no longer what is read */
     bool hole;         /* a full comparison missed a sequence number */
     bool page_out;     /* a page was handed out and not yet followed by input */
     bool finished;     /* that page was the last */

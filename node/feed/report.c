@@ -190,6 +190,8 @@ static bool place_of(struct bytes result, const struct report_box *box,
         if (!at->in_progress) {
             known = slice->last && at->modseq == box->to_modseq;
             out_place->finished = known;
+            out_place->counted = known && at->leads;
+            out_place->messages = at->messages;
         } else if (at->to_modseq == box->to_modseq && at->next_uid > slice->first_uid &&
                    at->next_uid - 1 <= slice->last_uid) {
             known = true;
@@ -200,6 +202,12 @@ static bool place_of(struct bytes result, const struct report_box *box,
         mq__result__free_unpacked(r, NULL);
     }
     return known;
+}
+
+bool report_count_differs(const struct report_place *place, uint32_t exists, int64_t known_excess)
+{
+    return place->finished && place->counted &&
+           (int64_t)place->messages - (int64_t)exists != known_excess;
 }
 
 enum report_verdict report_judge(Mq__Outcome outcome, enum status status, struct bytes result,

@@ -54,7 +54,12 @@ enum report_verdict {
 struct report_place {
     bool finished;     /* the whole range is applied */
     uint32_t next_uid; /* else: go on from here; 0 = behind the slice */
+    bool counted;      /* the record follows this store and has so many messages of it */
+    uint64_t messages;
 };
+/* Does the record, once a range is whole, have another number of messages than the store (exists) by something else than known_excess, which a
+ * full comparison did not settle? Then changes were missed: a server that lost its index log gives out MODSEQs that were given out before. */
+bool report_count_differs(const struct report_place *place, uint32_t exists, int64_t known_excess);
 /* box and slice may be NULL for commands that are no slice. *out_place is set with REPORT_APPLIED. */
 enum report_verdict report_judge(Mq__Outcome outcome, enum status status, struct bytes result,
                                  const struct report_box *box, const struct report_slice *slice,

@@ -21,6 +21,8 @@ struct feed_mailbox {
     uint32_t seen;      /* the last sweep that saw it */
     uint32_t subscribed_seen;
     bool present, subscribed;
+    int64_t
+        excess; /* messages of the record over the store's after the last full comparison: 0, unless something is wrong that none settles */
 };
 
 struct user_stuck; /* node/feed/stuck.h */

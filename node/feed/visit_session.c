@@ -125,6 +125,27 @@ static bool report_page(struct visit *v)
     return true;
 }
 
+/* What the pull read is all that there is, as long as nothing moved since EXAMINE and the range ends there. True: everything is to be
+ * compared. What even that leaves is said once and then known, so that no visit asks for it again. */
+static bool count_messages(struct visit *v, struct feed_mailbox *m,
+                           const struct report_place *place)
+{
+    const struct imap_pull *p = &v->pull;
+    if (p->moved || p->plan.to_modseq != p->highestmodseq ||
+        !report_count_differs(place, p->exists, m->excess)) {
+        return false;
+    }
+    log_warn("event=feed.count_differs user=%s mailbox=\"%s\" record=%llu store=%u full=%d",
+             v->user->name, v->box_name, (unsigned long long)place->messages, p->exists,
+             p->plan.from_modseq == 0);
+    if (p->plan.from_modseq == 0) {
+        m->excess = (int64_t)place->messages - (int64_t)p->exists;
+        return false;
+    }
+    v->user->again = true;
+    return true;
+}
+
 /* The roster believes what the cluster has just said. */
 static enum status move_cursor(struct visit *v, const struct report_place *place, uint32_t next_uid)
 {
@@ -134,9 +155,11 @@ static enum status move_cursor(struct visit *v, const struct report_place *place
         return s;
     }
     if (place->finished) {
+        bool recount = count_messages(v, m, place);
         m->cursor = (struct pull_cursor){.uidvalidity = v->box.uidvalidity,
                                          .uidnext = v->box.uidnext,
-                                         .modseq = v->box.to_modseq};
+                                         .modseq = v->box.to_modseq,
+                                         .resync = recount};
         m->present = true;
         m->name_hash = feed_name_hash(v->box_name);
         m->subscribed = v->box.subscribed;

@@ -273,6 +273,8 @@ static void answer_report(const struct box *b, Mq__ResultReport *out)
         out->next_uid = b->in_progress ? b->next_uid : 0;
         out->to_modseq = b->in_progress ? b->to : 0;
         out->uidvalidity = b->uidvalidity;
+        out->messages = b->rows_n;
+        out->leads = true;
     }
 }
 

@@ -223,6 +223,26 @@ lost_index_log() {
     done
 }
 
+# The feed sleeps while an index log is lost, a client turns MODSEQs on, and they climb over the recorded one: nothing in EXAMINE tells of it.
+# A message has come and another is gone, so that not even the number of messages has changed.
+index_log_that_climbs() {
+    local recorded now tries home=$D/dovecot/home
+    recorded=$(grep -P '^box\tcarl\tINBOX\t' "$D/model" | cut -f7)
+    kill -STOP "$feed"
+    rm -f "$home"/carl/Maildir/dovecot.index*
+    printf 'a ENABLE QRESYNC\r\nb SELECT INBOX\r\nc LOGOUT\r\n' | dovecot_adm exec imap -u carl >/dev/null
+    dovecot_adm expunge -u carl mailbox INBOX uid "$(dovecot_adm -f tab fetch -u carl uid mailbox INBOX | sed -n 2p)"
+    message carl climbs | dovecot_adm save -u carl -m INBOX
+    for ((tries = 0; tries < 200; tries++)); do
+        dovecot_adm flags add -u carl '\Seen' mailbox INBOX 1
+        dovecot_adm flags remove -u carl '\Seen' mailbox INBOX 1
+        now=$(dovecot_adm -f tab mailbox status -u carl highestmodseq INBOX | tail -n 1 | cut -f2)
+        [[ $now -le $recorded ]] || break
+    done
+    kill -CONT "$feed"
+    same "an index log lost, and MODSEQs beyond the recorded one" 30
+}
+
 # What all see is nobody's own, and costs no visit at each sweep.
 public_namespace() {
     local i visits
@@ -370,6 +390,7 @@ flags_of_thousands
 random_ops 60
 same "60 more, while pages are under way" 40
 lost_index_log
+index_log_that_climbs
 public_namespace
 hints
 lease

@@ -117,6 +117,69 @@ static void changes_since_the_cursor_come_with_what_vanished(void)
     close_session();
 }
 
+/* New mail with MODSEQs that the cursor has passed: the server lost its index log and gives them out anew. */
+static void new_uids_are_read_whatever_their_modseq(void)
+{
+    struct pull_cursor c = {.uidvalidity = 77, .uidnext = 7, .modseq = 42};
+    open_session();
+    examine(&c, 4, 9, 56);
+    sent(
+        "m5 UID FETCH 1:6 (UID FLAGS MODSEQ INTERNALDATE RFC822.SIZE X-GUID) (CHANGEDSINCE 42 "
+        "VANISHED)\r\n");
+    CHECK_EQ(feed(row(2, 5, 56)), PULL_MORE);
+    CHECK_EQ(feed("m5 OK done\r\n"), PULL_MORE);
+    sent("m6 UID FETCH 7:* (UID FLAGS MODSEQ INTERNALDATE RFC822.SIZE X-GUID)\r\n");
+    CHECK_EQ(feed(row(3, 7, 6)), PULL_MORE);
+    CHECK_EQ(feed(row(4, 8, 50)), PULL_MORE);
+    CHECK_EQ(feed("m6 OK done\r\n"), PULL_PAGE);
+    CHECK_EQ(pull.page.messages_n, 3);
+    CHECK_EQ(pull.page.messages[1].uid, 7);
+    CHECK(pull.page.last);
+    CHECK(!pull.moved);
+    CHECK_EQ(feed(""), PULL_DONE);
+    close_session();
+}
+
+static void new_uids_that_are_gone_again_name_no_older_message(void)
+{
+    struct pull_cursor c = {.uidvalidity = 77, .uidnext = 1, .modseq = 1};
+    open_session();
+    examine(&c, 0, 3, 4);
+    sent("m5 UID FETCH 1:* (UID FLAGS MODSEQ INTERNALDATE RFC822.SIZE X-GUID)\r\n");
+    CHECK_EQ(feed("m5 OK done\r\n"), PULL_PAGE);
+    CHECK_EQ(pull.page.messages_n, 0);
+    CHECK_EQ(feed(""), PULL_DONE);
+    close_session();
+
+    c = (struct pull_cursor){.uidvalidity = 77, .uidnext = 7, .modseq = 5};
+    open_session();
+    examine(&c, 1, 9, 6);
+    imap_pull_written(&pull, imap_pull_output(&pull).size);
+    CHECK_EQ(feed("m5 OK done\r\n"), PULL_MORE);
+    CHECK_EQ(feed(row(1, 4, 3)), PULL_MORE); /* 7:* names the last message there is */
+    CHECK_EQ(feed("* 2 EXISTS\r\nm6 OK done\r\n"), PULL_PAGE);
+    CHECK_EQ(pull.page.messages_n, 0);
+    CHECK(pull.moved);
+    CHECK_EQ(feed(""), PULL_DONE);
+    close_session();
+}
+
+/* MODSEQ is above the cursor, but an expunge was missed: only the number of messages can tell. */
+static void a_record_that_counts_otherwise_is_compared_whole(void)
+{
+    struct report_place place = {.finished = true, .counted = true, .messages = 5};
+    struct pull_cursor c = {.uidvalidity = 77, .uidnext = 9, .modseq = 5, .resync = true};
+    CHECK(report_count_differs(&place, 4, 0));
+    CHECK(!report_count_differs(&place, 5, 0));
+    CHECK(!report_count_differs(&place, 4, 1)); /* no full comparison settled it */
+    CHECK(report_count_differs(&place, 5, 1));
+    place.counted = false; /* a copy has what its leader has, or less */
+    CHECK(!report_count_differs(&place, 4, 0));
+    place = (struct report_place){.counted = true, .messages = 5, .next_uid = 3};
+    CHECK(!report_count_differs(&place, 4, 0));
+    CHECK_EQ(imap_pull_plan(&c, 77, 9, 8).from_modseq, 0);
+}
+
 static void thousands_with_one_modseq_come_in_pages_by_uid(void)
 {
     struct pull_cursor c = {.uidvalidity = 77, .uidnext = 3000, .modseq = 5};
@@ -245,6 +308,8 @@ static void the_plan_knows_when_everything_must_be_compared(void)
     CHECK_EQ(imap_pull_plan(&c, 77, 9, 8).from_modseq, 5);
     CHECK(imap_pull_plan(&c, 77, 9, 5).nothing);
     CHECK_EQ(imap_pull_plan(&c, 77, 10, 6).from_modseq, 5);
+    CHECK_EQ(imap_pull_plan(&c, 77, 10, 6).new_uid, 9);
+    CHECK_EQ(imap_pull_plan(&c, 77, 9, 6).new_uid, 0);
     CHECK_EQ(imap_pull_plan(&c, 77, 10, 5).from_modseq, 0); /* an append raises both */
     CHECK(!imap_pull_plan(&c, 77, 10, 5).nothing);
     CHECK_EQ(imap_pull_plan(&c, 78, 9, 8).from_modseq, 0);
@@ -332,6 +397,9 @@ CHECK_MAIN
 {
     RUN(a_mailbox_never_seen_is_read_whole);
     RUN(changes_since_the_cursor_come_with_what_vanished);
+    RUN(new_uids_are_read_whatever_their_modseq);
+    RUN(new_uids_that_are_gone_again_name_no_older_message);
+    RUN(a_record_that_counts_otherwise_is_compared_whole);
     RUN(thousands_with_one_modseq_come_in_pages_by_uid);
     RUN(an_unfinished_range_goes_on_where_it_stopped);
     RUN(a_hole_in_a_full_comparison_is_read_again);
