@@ -140,6 +140,10 @@ uint64_t log_generation(const struct log *l);
 bool log_has_room(const struct log *l, uint64_t bytes);
 /* Bytes from the oldest needed position to the end. */
 uint64_t log_retained_bytes(const struct log *l);
+/* Bytes of the segments that this shard's entries above `after`, up to and with index, hold back:
+ * what cutting at index and no longer at `after` lets go of, unless another shard needs it. 0 when
+ * they share a segment with what comes next. */
+uint64_t log_held_bytes(const struct log *l, shard_id shard, uint64_t after, uint64_t index);
 /* Bytes of this shard's entries after index (cached or not), for checkpoint and lag decisions. */
 uint64_t log_bytes_after(const struct log *l, shard_id shard, uint64_t index);
 /* True when this shard's entries hold back segments that could be reused: its owner should take a

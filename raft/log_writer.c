@@ -685,6 +685,28 @@ uint64_t log_queued_bytes(const struct log *l)
     return l->queued_bytes;
 }
 
+static uint32_t segment_of(const struct log *l, const struct log_shard *s, uint64_t index)
+{
+    const struct log_slot *slot = log_ring_find(&s->ring, index);
+    return slot != NULL && slot->segment != 0 ? slot->segment : l->current->number;
+}
+
+uint64_t log_held_bytes(const struct log *l, shard_id shard, uint64_t after, uint64_t index)
+{
+    const struct log_shard *s = log_shard_find(l, shard);
+    if (s == NULL) {
+        return 0;
+    }
+    uint32_t from = segment_of(l, s, after + 1 > s->ring.first ? after + 1 : s->ring.first);
+    uint32_t to = segment_of(l, s, index + 1);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < l->segments_n; i++) {
+        uint32_t number = l->segments[i]->number;
+        bytes += number >= from && number < to ? l->segments[i]->used : 0;
+    }
+    return bytes;
+}
+
 bool log_wants_checkpoint(const struct log *l, shard_id shard)
 {
     const struct log_shard *s = log_shard_find(l, shard);

@@ -12,6 +12,15 @@
 #define WITNESS_BYTES (1024u * 1024u)
 #define FULL_RETRY_MS 1000
 
+/* The log is shared, and one old entry holds back all that anybody wrote after it: up to twice what is kept for peers, and a
+ * segment that is only partly needed. Only the shard that holds it back is asked: cutting at another frees nothing. */
+bool shard_holds_too_much(const struct shard *s, uint64_t after, uint64_t index)
+{
+    const struct host_options *o = &s->host->o;
+    uint64_t segment = o->segment_bytes == 0 ? LOG_SEGMENT_BYTES : o->segment_bytes;
+    return log_held_bytes(s->host->log, s->o.shard, after, index) > 2 * o->retain_bytes + segment;
+}
+
 /* How many entries to keep behind index: down to the last one that every voter has (its term is the next prev), within the
  * stated bytes. */
 static uint32_t trailing(const struct shard *s, uint64_t index)
@@ -19,9 +28,8 @@ static uint32_t trailing(const struct shard *s, uint64_t index)
     uint64_t from = shard_lowest_match(s);
     from = from < index ? from : index;
     from -= from > 0 ? 1 : 0;
-    /* The log is shared: a shard may keep its part of the bytes, and nothing for others when all together keep too much. */
-    bool pressed = log_retained_bytes(s->host->log) > 2 * s->host->o.retain_bytes;
-    uint64_t bytes_max = pressed ? 0 : s->host->o.retain_bytes / s->host->shards_n;
+    uint64_t part = s->host->o.retain_bytes / s->host->shards_n;
+    uint64_t bytes_max = shard_holds_too_much(s, from, index) ? 0 : part;
     while (from < index && log_bytes_after(s->host->log, s->o.shard, from) > bytes_max) {
         from += (index - from + 1) / 2;
     }

@@ -324,6 +324,8 @@ void shard_receive_index(struct shard *s, const struct frame *f, node_id from);
 void shard_receive_index_ack(struct shard *s, const struct frame *f, node_id from);
 /* shard_checkpoint.c */
 void shard_checkpoint_turn(struct shard *s);
+/* Its entries above `after`, up to and with index, hold back more of the common log than may be kept for anybody. */
+bool shard_holds_too_much(const struct shard *s, uint64_t after, uint64_t index);
 /* shard_install.c */
 void shard_install_begin(struct shard *s, const struct engine_snapshot *snapshot);
 void shard_install_turn(struct shard *s);

@@ -134,7 +134,7 @@ static void let_go_of_log(struct shard *s, uint64_t now_ms)
         now_ms < s->let_go_ms + s->host->o.checkpoint_ms || !log_wants_checkpoint(l, s->o.shard)) {
         return;
     }
-    if (shard_lowest_match(s) >= last || log_retained_bytes(l) > 2 * s->host->o.retain_bytes) {
+    if (shard_lowest_match(s) >= last || shard_holds_too_much(s, 0, last)) {
         s->let_go_ms = now_ms;
         struct engine_entry barrier = {engine_term(s->engine), ENTRY_BARRIER, NULL};
         shard_check_engine(s, engine_submit(s->engine, now_ms, &barrier, 1), "barrier");

@@ -92,13 +92,8 @@ static struct shard_view view_of(uint32_t node)
     return v;
 }
 
-/* What is missing comes back: the environment is whole, and no copy may take its place. */
-static void check_waits(enum status want)
+static void wait_for(uint32_t node, enum status want)
 {
-    begin();
-    write_some(20);
-    run(6000); /* a checkpoint */
-    uint32_t node = wait_leader() % NODES + 1;
     stop(node);
     nodes[node].toy.open_status = want;
     start(node);
@@ -110,14 +105,51 @@ static void check_waits(enum status want)
     CHECK_EQ(view_of(node).state, SHARD_RUNNING);
     CHECK_EQ(view_of(node).installs_total, 0);
     check_equal();
+}
+
+/* What is missing comes back: the environment is whole, and no copy may take its place. Nor may one when this happens again and
+ * again, and the segment in use fills: three entries hold back nothing of the log. */
+static void check_waits(enum status want, int times)
+{
+    begin();
+    write_some(20);
+    run(6000); /* a checkpoint */
+    for (int i = 0; i < times; i++) {
+        wait_for(wait_leader() % NODES + 1, want);
+    }
     end();
 }
 
 static void an_environment_that_can_not_be_opened_for_want_of_something_waits(void)
 {
-    check_waits(STATUS_NO_SPACE);
-    check_waits(STATUS_NO_MEMORY);
-    check_waits(STATUS_NO_FILES);
+    check_waits(STATUS_NO_SPACE, 20);
+    check_waits(STATUS_NO_MEMORY, 1);
+    check_waits(STATUS_NO_FILES, 1);
+}
+
+/* How many copies a replica was sent that missed so many entries. */
+static uint64_t copies_after_missing(int entries)
+{
+    begin();
+    write_some(20);
+    run(1000);
+    uint32_t behind = wait_leader() % NODES + 1;
+    stop(behind);
+    write_some(entries);
+    run(1000);
+    start(behind);
+    run(3000);
+    check_equal();
+    uint64_t copies = view_of(behind).installs_total;
+    end();
+    return copies;
+}
+
+/* Each of these entries is a block of the log by itself, so that they hold back far more of it than they have bytes. */
+static void entries_are_kept_for_a_voter_until_they_hold_back_too_much(void)
+{
+    CHECK_EQ(copies_after_missing(40), 0);
+    CHECK_EQ(copies_after_missing(200), 1);
 }
 
 static void a_view_tells_since_when_and_why_its_leader_leads(void)
@@ -295,6 +327,7 @@ CHECK_MAIN
     RUN(leadership_is_handed_over_on_request);
     RUN(leadership_goes_home_unless_somebody_chose_otherwise);
     RUN(an_environment_that_can_not_be_opened_for_want_of_something_waits);
+    RUN(entries_are_kept_for_a_voter_until_they_hold_back_too_much);
     RUN(a_view_tells_since_when_and_why_its_leader_leads);
     RUN(a_leader_tells_the_trend_of_a_copy_that_stands_still);
     RUN(K3_a_replica_that_the_log_no_longer_reaches_gets_a_copy);

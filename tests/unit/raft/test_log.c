@@ -381,6 +381,40 @@ static void retained_bytes_and_the_queue_are_bounded(void)
     rig_deinit(&r);
 }
 
+/* What a quiet shard holds back is its own doing, and nobody else's. */
+static void held_bytes_are_those_that_only_older_entries_need(void)
+{
+    struct rig r;
+    rig_init(&r, 1);
+    rig_open(&r);
+    rig_put(&r, 3, 1, 0);
+    rig_put(&r, 4, 1, 0);
+    rig_append(&r, 3, 1, 40, 1, 10);
+    rig_flush(&r);
+    CHECK_EQ(log_held_bytes(r.log, 3, 0, 40), 0); /* nothing but the segment in use */
+    uint32_t number = r.log->current->number;
+    uint64_t index = 1;
+    while (r.log->current->number < number + 3) {
+        rig_append(&r, 4, index++, 1, 1, 1000);
+        rig_flush(&r);
+    }
+    uint64_t all = log_retained_bytes(r.log) - r.log->current->used;
+    CHECK(all > 2 * RIG_SEGMENT);
+    CHECK_EQ(log_held_bytes(r.log, 3, 0, 40), all);
+    CHECK_EQ(log_held_bytes(r.log, 3, 0, 39), 0); /* entry 40 holds back the same */
+    CHECK_EQ(log_held_bytes(r.log, 3, 40, 40), 0);
+    CHECK_EQ(log_held_bytes(r.log, 4, index - 2, index - 1), 0);
+    rig_append(&r, 3, 41, 1, 1, 10);
+    rig_flush(&r);
+    CHECK_EQ(log_held_bytes(r.log, 3, 20, 40), all);
+    rig_checkpoint(&r, 3, 40);
+    rig_checkpoint(&r, 4, index - 1);
+    CHECK_EQ(log_held_bytes(r.log, 3, 0, 41), 0);
+    CHECK_EQ(log_retained_bytes(r.log), r.log->current->used);
+    CHECK_EQ(log_held_bytes(r.log, 9, 0, 1), 0); /* no such shard */
+    rig_deinit(&r);
+}
+
 static void a_log_of_another_cluster_node_or_size_is_refused_by_name(void)
 {
     struct rig r;
@@ -542,6 +576,7 @@ CHECK_MAIN
     RUN(entries_are_refused_before_they_exist_when_the_disk_is_full);
     RUN(a_batch_whose_file_finds_no_space_waits_and_goes_on_when_there_is_some);
     RUN(retained_bytes_and_the_queue_are_bounded);
+    RUN(held_bytes_are_those_that_only_older_entries_need);
     RUN(a_log_of_another_cluster_node_or_size_is_refused_by_name);
     RUN(many_shards_share_one_sync);
     RUN(any_failing_call_of_the_disk_loses_nothing_that_was_durable);
