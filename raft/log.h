@@ -146,10 +146,10 @@ uint64_t log_retained_bytes(const struct log *l);
 uint64_t log_held_bytes(const struct log *l, shard_id shard, uint64_t after, uint64_t index);
 /* Bytes of this shard's entries after index (cached or not), for checkpoint and lag decisions. */
 uint64_t log_bytes_after(const struct log *l, shard_id shard, uint64_t index);
-/* True when this shard's entries hold back segments that could be reused: its owner should take a
- * checkpoint and cut. Shards with a few small entries are carried along in the segment heads and
- * never asked. */
-bool log_wants_checkpoint(const struct log *l, shard_id shard);
+/* True when this shard's entries above `after` (its last checkpoint; 0 = all) hold back segments
+ * that could be reused: its owner should take a checkpoint and cut. Shards with a few small entries
+ * are carried along in the segment heads and never asked. */
+bool log_wants_checkpoint(const struct log *l, shard_id shard, uint64_t after);
 /* Queued and in-flight bytes. */
 uint64_t log_queued_bytes(const struct log *l);
 /* Median of the last 128 syncs in microseconds. */

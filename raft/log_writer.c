@@ -707,17 +707,20 @@ uint64_t log_held_bytes(const struct log *l, shard_id shard, uint64_t after, uin
     return bytes;
 }
 
-bool log_wants_checkpoint(const struct log *l, shard_id shard)
+bool log_wants_checkpoint(const struct log *l, shard_id shard, uint64_t after)
 {
     const struct log_shard *s = log_shard_find(l, shard);
-    if (s == NULL || s->written.first_segment == 0 ||
-        s->written.first_segment == l->current->number) {
+    if (s == NULL || s->written.first_segment == 0) {
+        return false;
+    }
+    uint32_t first =
+        after < s->written.first ? s->written.first_segment : segment_of(l, s, after + 1);
+    if (first == l->current->number) {
         return false;
     }
     if (s->ring.count <= CARRY_ENTRIES_MAX &&
         log_ring_bytes_after(&s->ring, 0) <= CARRY_BYTES_MAX / 2) {
         return false; /* the next head takes them along */
     }
-    return s->written.first_segment + 1 < l->current->number ||
-           l->retained > l->options.retain_bytes / 2;
+    return first + 1 < l->current->number || l->retained > l->options.retain_bytes / 2;
 }

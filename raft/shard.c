@@ -382,7 +382,7 @@ static bool room_for(struct shard *s, const struct engine_message *m)
         bytes += (b == NULL ? 0 : b->size) + 64;
     }
     if (bytes == 0 || log_has_room(s->host->log, bytes) ||
-        log_wants_checkpoint(s->host->log, s->o.shard)) {
+        log_wants_checkpoint(s->host->log, s->o.shard, 0)) {
         return true;
     }
     s->dropped_total++;

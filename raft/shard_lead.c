@@ -131,7 +131,8 @@ static void let_go_of_log(struct shard *s, uint64_t now_ms)
     uint64_t last = engine_last_index(s->engine);
     bool quiet = s->commit == last && (shard_witness(s) || s->applier.applied == last);
     if (!quiet || s->checkpointer.index < last ||
-        now_ms < s->let_go_ms + s->host->o.checkpoint_ms || !log_wants_checkpoint(l, s->o.shard)) {
+        now_ms < s->let_go_ms + s->host->o.checkpoint_ms ||
+        !log_wants_checkpoint(l, s->o.shard, 0)) {
         return;
     }
     if (shard_lowest_match(s) >= last || shard_holds_too_much(s, 0, last)) {

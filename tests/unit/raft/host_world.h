@@ -407,7 +407,8 @@ static void world_end(void *arg, struct copy_source *c)
     (void)c;
 }
 
-static uint32_t preferred; /* the node whose site leads; 0: none */
+static uint64_t kept_bytes = 64 * 1024; /* of the log, for voters that lack them */
+static uint32_t preferred;              /* the node whose site leads; 0: none */
 
 static void start(uint32_t id)
 {
@@ -424,7 +425,7 @@ static void start(uint32_t id)
         .random = &n->random,
         .clock = &world_clock,
         .segment_bytes = 256 * 1024,
-        .retain_bytes = 64 * 1024,
+        .retain_bytes = kept_bytes,
         .checkpoint_ms = 300,
         .early_campaign = true,
         .preference = preferred != 0,

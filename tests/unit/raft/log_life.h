@@ -232,7 +232,7 @@ __attribute__((unused)) static void life_step(struct life *w)
                  snapshot, KIND_STATE);
     } else if (what == 1 && last + 20 < LIFE_INDEX_MAX && random_below(&w->random, 6) == 0) {
         life_put(w, shard, s->term, s->vote, last + random_below(&w->random, 10), KIND_INSTALL);
-    } else if ((what == 2 || log_wants_checkpoint(w->rig.log, shard)) && last > snapshot) {
+    } else if ((what == 2 || log_wants_checkpoint(w->rig.log, shard, 0)) && last > snapshot) {
         uint64_t index = snapshot + 1 + random_below(&w->random, last - snapshot);
         life_put(w, shard, s->term, s->vote, index, KIND_STATE);
         log_cut(w->rig.log, shard, index - random_below(&w->random, 2) * (index - snapshot));

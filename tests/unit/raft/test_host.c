@@ -152,6 +152,35 @@ static void entries_are_kept_for_a_voter_until_they_hold_back_too_much(void)
     CHECK_EQ(copies_after_missing(200), 1);
 }
 
+/* What a voter that is away lacks lies in older and older segments: that is no reason for a checkpoint after each write. */
+static void a_voter_that_is_away_costs_no_more_checkpoints(void)
+{
+    kept_bytes = 4 * 1024 * 1024;
+    begin();
+    write_some(20);
+    run(1000);
+    uint32_t away = wait_leader() % NODES + 1;
+    stop(away);
+    uint64_t from_ms = now_ms, before = view_of(leader()).checkpoints_total;
+    for (int i = 0; i < 300; i++) {
+        write_some(1);
+        run(10);
+    }
+    struct log *l = host_log(nodes[leader()].host);
+    CHECK(log_held_bytes(l, SHARD, 0, log_last_index(l, SHARD)) > 3 * 256 * 1024);
+    CHECK(view_of(leader()).checkpoints_total - before <= (now_ms - from_ms) / 300 + 1);
+    start(away);
+    run(1000);
+    CHECK_EQ(view_of(away).installs_total, 0);
+    write_some(1);
+    run(1000);
+    l = host_log(nodes[leader()].host);
+    CHECK_EQ(log_held_bytes(l, SHARD, 0, log_last_index(l, SHARD)), 0); /* let go of */
+    check_equal();
+    end();
+    kept_bytes = 64 * 1024;
+}
+
 static void a_view_tells_since_when_and_why_its_leader_leads(void)
 {
     begin();
@@ -328,6 +357,7 @@ CHECK_MAIN
     RUN(leadership_goes_home_unless_somebody_chose_otherwise);
     RUN(an_environment_that_can_not_be_opened_for_want_of_something_waits);
     RUN(entries_are_kept_for_a_voter_until_they_hold_back_too_much);
+    RUN(a_voter_that_is_away_costs_no_more_checkpoints);
     RUN(a_view_tells_since_when_and_why_its_leader_leads);
     RUN(a_leader_tells_the_trend_of_a_copy_that_stands_still);
     RUN(K3_a_replica_that_the_log_no_longer_reaches_gets_a_copy);

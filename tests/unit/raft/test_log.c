@@ -122,7 +122,7 @@ static void segments_are_reused_when_no_shard_needs_them(void)
         rig_append(&r, 3, index, 4, 1, 1000);
         rig_flush(&r);
         index += 4;
-        if (log_wants_checkpoint(r.log, 3)) {
+        if (log_wants_checkpoint(r.log, 3, 0)) {
             rig_checkpoint(&r, 3, index - 2);
         }
         CHECK(log_has_room(r.log, 5000));
@@ -156,7 +156,7 @@ static void a_quiet_shard_with_few_entries_is_carried_by_the_heads(void)
         rig_flush(&r);
         index += 4;
         rig_checkpoint(&r, 3, index - 2);
-        CHECK(!log_wants_checkpoint(r.log, 4));
+        CHECK(!log_wants_checkpoint(r.log, 4, 0));
     }
     CHECK(r.log->segments_n < 6);
     rig_check_entries(&r, 4, 1, 3);
@@ -176,16 +176,17 @@ static void a_shard_that_holds_segments_back_is_asked_for_a_checkpoint(void)
     rig_put(&r, 4, 1, 0);
     rig_append(&r, 4, 1, 40, 1, 50);
     rig_flush(&r);
-    CHECK(!log_wants_checkpoint(r.log, 4));
+    CHECK(!log_wants_checkpoint(r.log, 4, 0));
     uint64_t index = 1;
     for (int i = 0; i < 30; i++) {
         rig_append(&r, 3, index, 4, 1, 1000);
         rig_flush(&r);
         index += 4;
     }
-    CHECK(log_wants_checkpoint(r.log, 4));
+    CHECK(log_wants_checkpoint(r.log, 4, 0));
+    CHECK(!log_wants_checkpoint(r.log, 4, log_last_index(r.log, 4)));
     rig_checkpoint(&r, 4, 40);
-    CHECK(!log_wants_checkpoint(r.log, 4));
+    CHECK(!log_wants_checkpoint(r.log, 4, 0));
     rig_deinit(&r);
 }
 
@@ -374,7 +375,7 @@ static void retained_bytes_and_the_queue_are_bounded(void)
         CHECK(index < 10000);
     }
     CHECK(log_retained_bytes(r.log) <= 10 * RIG_SEGMENT);
-    CHECK(log_wants_checkpoint(r.log, 3));
+    CHECK(log_wants_checkpoint(r.log, 3, 0));
     rig_checkpoint(&r, 3, index - 1);
     CHECK(log_has_room(r.log, 1000));
     CHECK(!log_has_room(r.log, 100u * 1024 * 1024));
