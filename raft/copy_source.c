@@ -2,11 +2,13 @@
  *
  * copy_source_new: the request is checked, a pin is taken (or found again for a receiver that comes back) -> head -> data, each piece
  * read on the copy lane after the one before has left -> end. When the connection breaks, the pin is kept for a while, so
- * that the receiver can resume; no pin outlives the growth that the state machine states. */
+ * that the receiver can resume; no pin outlives the growth that the state machine states. A source that was freed while its job
+ * waits for the lane is abandoned; so many of them, and a receiver that comes back again and again is told to wait. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log_line.h"
+#include "base/must.h"
 #include "proto/peer.pb-c.h"
 #include "raft/shard_internal.h"
 
@@ -14,6 +16,7 @@
 #define PARKED_MS          30000
 #define PARKED_COMPLETE_MS 3000 /* the last piece may have been lost with its connection */
 #define PARKED_MAX         8
+#define ABANDONED_MAX      8
 
 enum pin_state { PIN_USED, PIN_PARKED, PIN_CLOSING };
 
@@ -189,14 +192,21 @@ static void send_data(struct copy_source *c)
 static void free_now(struct copy_source *c)
 {
     if (c->pin != NULL) {
-        if (c->status != OK) {
-            close_pin(c->host, c->pin); /* of no more use */
+        if (c->status != OK || !c->head_sent) { /* of no more use: nobody can name it */
+            close_pin(c->host, c->pin);
         } else {
             park_pin(c->host, c->pin, c->complete ? PARKED_COMPLETE_MS : PARKED_MS);
         }
     }
     free(c->data);
     free(c);
+}
+
+static void free_abandoned(struct copy_source *c)
+{
+    must(c->host->copies_abandoned > 0);
+    c->host->copies_abandoned--;
+    free_now(c);
 }
 
 static void work_open(struct job *j)
@@ -215,7 +225,7 @@ static void on_opened(struct job *j)
         c->pin = NULL;
     }
     if (c->freed) {
-        free_now(c);
+        free_abandoned(c);
         return;
     }
     send_head(c);
@@ -233,7 +243,7 @@ static void on_read(struct job *j)
     struct copy_source *c = container_of(j, struct copy_source, job);
     c->busy = false;
     if (c->freed) {
-        free_now(c);
+        free_abandoned(c);
         return;
     }
     c->status = c->status == OK && c->data_size == 0 ? STATUS_CORRUPT : c->status;
@@ -272,7 +282,9 @@ void copy_source_free(struct copy_source *c)
         return;
     }
     c->freed = true;
-    if (!c->busy) {
+    if (c->busy) {
+        c->host->copies_abandoned++;
+    } else {
         free_now(c);
     }
 }
@@ -289,7 +301,7 @@ static enum status check(struct host *h, const Mq__CopyRequest *m, struct shard 
     if (m->epoch_number != s->o.epoch.number || m->epoch_id != s->o.epoch.id) {
         return STATUS_WRONG_EPOCH;
     }
-    if (s->state != SHARD_RUNNING) {
+    if (s->state != SHARD_RUNNING || h->copies_abandoned >= ABANDONED_MAX) {
         return STATUS_BUSY;
     }
     *out_s = s;

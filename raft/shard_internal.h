@@ -242,6 +242,7 @@ struct host {
     bool peer_up[NODES_MAX + 1];
     uint64_t foreign_frames;
     struct list copy_sources;
+    uint32_t copies_abandoned; /* their sources are freed when their job is done */
     bool stopping;
     bool frozen;  /* host_freeze: nothing new begins */
     bool closing; /* host_close: no job runs any more */

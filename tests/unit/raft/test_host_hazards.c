@@ -1,5 +1,6 @@
 /* Hazards of checkpoints, copies and restarts of one shard, with the toy state machine of host_world.h. What each holds off is said at the
  * rule in raft/shard*.c; docs/proof.d/cluster/hazards.sh takes the rules out one by one. */
+#include "proto/peer.pb-c.h"
 #include "tests/unit/raft/host_world.h"
 
 static struct shard *shard_of(uint32_t node)
@@ -79,6 +80,59 @@ static void K2_a_copy_goes_on_where_its_connection_broke(void)
     write_some(5);
     check_equal();
     cut_copies_after = -1;
+    end();
+}
+
+static enum status ask_for_a_copy(uint32_t node, struct copy_source **out_c)
+{
+    struct shard *s = shard_of(node);
+    Mq__CopyRequest m = MQ__COPY_REQUEST__INIT;
+    m.shard = SHARD;
+    m.epoch_number = s->o.epoch.number;
+    m.epoch_id = s->o.epoch.id;
+    m.cluster_id = (ProtobufCBinaryData){16, s->host->o.cluster.bytes};
+    uint8_t header[256];
+    struct bytes packed = {header, mq__copy_request__pack(&m, header)};
+    struct block *request;
+    CHECK_EQ(frame_block_new(FRAME_COPY_REQUEST, packed, (struct bytes){NULL, 0}, &request), OK);
+    struct frame f = frame_of(request);
+    enum status status = copy_source_new(s->host, 1, &f, out_c);
+    block_unref(request);
+    return status;
+}
+
+/* While the lane stands still, each attempt of a receiver that does not wait would leave its work there, without an end. */
+static void K2_a_receiver_that_comes_back_quickly_leaves_little_behind(void)
+{
+    begin();
+    write_some(20);
+    run(1000);
+    uint32_t source = wait_leader();
+    nodes[source].frozen = true;
+    struct copy_source *c = NULL;
+    uint32_t taken = 0;
+    enum status status = OK;
+    for (int i = 0; i < 100; i++) {
+        status = ask_for_a_copy(source, &c);
+        if (status == OK) {
+            taken++;
+            copy_source_free(c);
+        }
+    }
+    CHECK_EQ(status, STATUS_BUSY);
+    CHECK_EQ(taken, 8);
+    nodes[source].frozen = false;
+    run(100);
+    CHECK_EQ(shard_of(source)->host->copies_abandoned, 0);
+    CHECK(list_empty(
+        &shard_of(source)
+             ->host->copy_sources)); /* no head was sent, so nobody can go on with these pins */
+    CHECK_EQ(ask_for_a_copy(source, &c), OK);
+    run(100);
+    copy_source_free(c);
+    CHECK(!list_empty(&shard_of(source)->host->copy_sources)); /* with this one they can */
+    write_some(5);
+    check_equal();
     end();
 }
 
@@ -195,6 +249,7 @@ CHECK_MAIN
 {
     RUN(K1_a_snapshot_is_the_durable_checkpoint);
     RUN(K1_a_checkpoint_that_is_not_durable_is_no_snapshot);
+    RUN(K2_a_receiver_that_comes_back_quickly_leaves_little_behind);
     RUN(K2_a_copy_goes_on_where_its_connection_broke);
     RUN(K4_a_repair_outside_the_log_is_not_taken);
     RUN(an_engine_starts_again_only_when_its_whole_log_is_durable);
