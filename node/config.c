@@ -50,7 +50,7 @@ static const struct setting table[] = {
     SETTING_BYTES("raft", "cache_bytes", struct config, cache_bytes, "8MB", 256 * KIB, 64 * GIB,
                   "entries kept in memory"),
     SETTING_BYTES("raft", "log_retain", struct config, log_retain_bytes, "256MB", MIB, TIB,
-                  "entries of a shard kept for voters that lack them"),
+                  "entries kept for voters that lack them: an equal part for each shard"),
     SETTING_BYTES("raft", "checkpoint_bytes", struct config, checkpoint_bytes, "64MB", 256 * KIB,
                   64 * GIB, "a checkpoint is taken after this much of log"),
     SETTING_DURATION("raft", "checkpoint_interval", struct config, checkpoint_interval_ms, "5s",
