@@ -118,6 +118,8 @@ enum lead {
 /* What a store is to a mailbox (NULL: a new one); own: its live cursor, NULL: it has none yet. */
 enum lead apply_lead(struct apply *a, const struct mailbox_row *m, const struct cursor_row *own,
                      uint32_t store, const char *user);
+/* The store that leads has lost the mailbox, another live one has it: that leads, and compares all before its next changes count. */
+void apply_lead_pass(struct apply *a, struct mailbox_row *m, const char *user);
 
 struct store_sums {
     unsigned n;

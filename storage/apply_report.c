@@ -6,7 +6,9 @@
  *   upsert   what it lists
  *   finish   counters, cursor; the last page moves the cursor to to_modseq and makes a new generation visible, whole
  *
- * A store that does not lead the mailbox (apply_store.c) only moves its marks and its cursor.
+ * A store that does not lead the mailbox (apply_store.c) only moves its marks and its cursor. A store that lost the mailbox takes its
+ * marks away, whether it leads or not (a volume that is not mounted looks so, and the copy elsewhere is then all there is); the record
+ * goes with the last store.
  *
  * Bounded: a page that would remove more than REPORT_REMOVALS_MAX rows, or look at more than REPORT_SCAN_MAX, is applied up to
  * a UID and ends there: its answer says in_progress and next_uid, and the next page has to begin at it (first_uid). */
@@ -528,6 +530,39 @@ static unsigned live_cursors(const struct mailbox_row *m)
     return n;
 }
 
+static void drop_record(struct apply *a, struct page *p)
+{
+    struct mailbox_row *m = p->m;
+    if (m->current.change > a->rows->system.change_floor) {
+        a->rows->system.change_floor = m->current.change;
+    }
+    apply_generation_drop(a, &m->pending);
+    apply_generation_drop(a, &m->current);
+    rows_mailbox_delete(a->rows, m);
+    count_mailboxes(a, p->c->user, -1);
+    p->m = NULL;
+    p->cursor = NULL;
+}
+
+/* Other stores hold the mailbox: it stays, without this one's marks, and follows another one where it followed this one. */
+static void leave_record(struct apply *a, struct page *p)
+{
+    struct mailbox_row *m = p->m;
+    uint8_t slot = p->cursor->slot;
+    struct job_row j = {
+        .kind = JOB_CLEAR_SLOT, .slot = slot, .generation = m->current.number, .owner = m->owner};
+    memcpy(j.guid, m->guid, sizeof(j.guid));
+    rows_job_new(a->rows, &j);
+    m->clearing = (uint16_t)(m->clearing | (1u << slot));
+    m->current.change++;
+    p->cursor = NULL; /* it goes when its marks are cleared */
+    if (m->lead_slot == slot) {
+        take_over(a, m);
+        apply_lead_pass(a, m, p->c->user);
+    }
+    rows_mailbox_touch(a->rows, m);
+}
+
 static enum status delete_mailbox(struct apply *a, struct page *p)
 {
     struct mailbox_row *m = p->m;
@@ -535,31 +570,13 @@ static enum status delete_mailbox(struct apply *a, struct page *p)
         answer_report(a, p);
         return OK; /* gone already, or never there */
     }
-    uint8_t slot = p->cursor->slot;
-    if (m->pending.number != 0 && m->pending_slot == slot) {
+    if (m->pending.number != 0 && m->pending_slot == p->cursor->slot) {
         apply_generation_drop(a, &m->pending);
     }
-    if (live_cursors(m) == 1 || m->lead_slot == slot) {
-        if (m->current.change > a->rows->system.change_floor) {
-            a->rows->system.change_floor = m->current.change;
-        }
-        apply_generation_drop(a, &m->pending);
-        apply_generation_drop(a, &m->current);
-        rows_mailbox_delete(a->rows, m);
-        count_mailboxes(a, p->c->user, -1);
-        p->m = NULL;
-        p->cursor = NULL;
+    if (live_cursors(m) == 1) {
+        drop_record(a, p);
     } else {
-        struct job_row j = {.kind = JOB_CLEAR_SLOT,
-                            .slot = slot,
-                            .generation = m->current.number,
-                            .owner = m->owner};
-        memcpy(j.guid, m->guid, sizeof(j.guid));
-        rows_job_new(a->rows, &j);
-        m->clearing = (uint16_t)(m->clearing | (1u << slot));
-        m->current.change++;
-        p->cursor = NULL; /* it goes when its marks are cleared */
-        rows_mailbox_touch(a->rows, m);
+        leave_record(a, p);
     }
     answer_report(a, p);
     return OK;

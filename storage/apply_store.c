@@ -9,11 +9,15 @@
  * Who leads: the first store that reports the mailbox. A store takes the lead over, always with a full comparison, from one that is silent
  * (LEAD_SILENT_MS without a command), or when it stands at the home of the user and the other does not, or when both or neither do and it
  * was there first. The lead does not move by itself: a store at home that was silent leads again when it next has something to report.
+ * Only when the store that leads loses the mailbox does it pass at once, to the next by right: one at home, else the one that was there
+ * first. That one leads in name, over rows in the words of the one before, until it has something to report: then it compares all.
  *
  * Sums over all mailboxes are kept in the states of the stores: each command takes what a mailbox adds to them before and after. */
 #include "storage/apply.h"
 
 #include <string.h>
+
+#include "base/must.h"
 
 /* ---- places ---- */
 
@@ -150,6 +154,24 @@ enum lead apply_lead(struct apply *a, const struct mailbox_row *m, const struct 
         return LEAD_INHERITS;
     }
     return home_mine == home_theirs && own != NULL && own < lead ? LEAD_TAKES : LEAD_FOLLOWS;
+}
+
+void apply_lead_pass(struct apply *a, struct mailbox_row *m, const char *user)
+{
+    struct cursor_row *next = NULL;
+    bool home = false;
+    for (unsigned i = 0; i < m->cursor_count && !home; i++) {
+        struct cursor_row *c = &m->cursors[i];
+        if (!mailbox_cursor_live(m, c)) {
+            continue;
+        }
+        home = at_home(a, rows_store_state(a->rows, c->store, false), user);
+        next = next == NULL || home ? c : next;
+    }
+    must(next != NULL);
+    m->lead_slot = next->slot;
+    next->compared = false; /* as a follower it only moved its marks */
+    next->in_progress = false;
 }
 
 /* ---- sums ---- */

@@ -202,7 +202,7 @@ struct mailbox_row {
     uint32_t owner;
     uint8_t guid[MAILBOX_GUID_BYTES];
     bool subscribed;
-    uint8_t lead_slot;    /* of the store that the record follows (apply_lead.c) */
+    uint8_t lead_slot;    /* of the store that the record follows (apply_store.c); a live one */
     uint8_t pending_slot; /* of the store that builds `pending` */
     uint8_t cursor_count;
     uint16_t clearing; /* slots whose marks a job still clears: their stores lost the mailbox */

@@ -188,6 +188,22 @@ until_ok 30 "after copying again" report_equals_truth bj2
 [[ $(wc -l <"$D/truth") -eq 26 ]] || bad "anna's two are copied now"
 ok "what is copied is no longer listed"
 
+# ---- deleted at home, and still in the copy ------------------------------------------------------------------------
+
+dovecot_use "$D/beijing"
+dovecot_adm mailbox delete -u carl -s Work
+only_copied() {
+    ctl_json mailbox show carl Work | jq -e '[.data.mailbox.stores[] | [.store, .lead]] == [["shanghai-store", true]]' &&
+        ctl_json report lost-site shanghai | jq -e '.data.nothing == false and .data.totals.messages == "2" and [.data.mailboxes[].user] == ["carl"]'
+}
+until_ok 20 "the copy of a mailbox that is deleted at home" only_copied
+ok "a mailbox deleted at home is known as the copy's alone, and would be lost with the other site"
+copy_all
+really_gone() { ctl_json mailbox list carl | jq -e '[.data.mailboxes[].name] | sort == ["Empty", "INBOX"]'; }
+until_ok 20 "its copy is deleted as well" really_gone
+until_ok 20 "nothing would be lost with Shanghai again" report_equals_truth bj1
+ok "and is gone when the copy is"
+
 # ---- the site burns ------------------------------------------------------------------------------------------------
 
 kill -KILL "${feed[beijing]}" && wait "${feed[beijing]}" 2>/dev/null

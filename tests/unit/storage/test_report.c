@@ -307,7 +307,7 @@ static void an_unfinished_generation_can_be_taken_over_when_stale(void)
     rig_close(&r);
 }
 
-static void a_mailbox_goes_when_its_lead_or_last_store_loses_it(void)
+static void a_mailbox_goes_when_its_last_store_loses_it(void)
 {
     struct rig r;
     enum status s;
@@ -765,7 +765,7 @@ CHECK_MAIN
     RUN(rows_missing_in_another_store_are_marked_absent_there_never_expunged);
     RUN(a_new_uidvalidity_becomes_visible_whole);
     RUN(an_unfinished_generation_can_be_taken_over_when_stale);
-    RUN(a_mailbox_goes_when_its_lead_or_last_store_loses_it);
+    RUN(a_mailbox_goes_when_its_last_store_loses_it);
     RUN(big_work_is_bounded_and_finished_by_what_follows);
     RUN(tombstones_go_after_thirty_days_and_the_horizon_rises);
     RUN(malformed_reports_are_refused_without_a_trace);

@@ -1,41 +1,6 @@
 /* Several stores of one mailbox: who leads, what each holds, what would be lost with a site. */
 #include "storage/apply.h"
-#include "tests/unit/storage/store_rig.h"
-
-static void owner_at(struct rig *r, const char *user, const char *home)
-{
-    RIG_COMMAND(c, OWNER, owner, Mq__Owner, MQ__OWNER__INIT);
-    c_owner.user = (char *)(uintptr_t)user;
-    c_owner.home = (char *)(uintptr_t)home;
-    c_owner.generation = 1;
-    CHECK_OK(rig_run(r, &c));
-}
-
-static enum status lease_at(struct rig *r, const char *user, const char *store, const char *site)
-{
-    RIG_COMMAND(c, LEASE_ACQUIRE, lease_acquire, Mq__LeaseAcquire, MQ__LEASE_ACQUIRE__INIT);
-    c_lease_acquire.user = (char *)(uintptr_t)user;
-    c_lease_acquire.store = (char *)(uintptr_t)store;
-    c_lease_acquire.site = (char *)(uintptr_t)site;
-    c_lease_acquire.holder = (char *)(uintptr_t) "feed";
-    c_lease_acquire.ttl_ms = 600000;
-    enum status s = rig_run(r, &c);
-    if (s == OK) {
-        r->lease =
-            (struct token){r->result->lease->token->epoch, r->result->lease->token->position};
-    }
-    return s;
-}
-
-/* One message with these flags, seen by a full comparison (from 0) or as a change. */
-static enum status report_one(struct rig *r, const char *store, uint64_t from, uint64_t to,
-                              uint32_t uid, uint32_t flags)
-{
-    struct report *p = report_new(r, "ada", store, 1, from, to);
-    report_message(p, uid, flags, 100);
-    p->c.uidnext = 10;
-    return report_run(r, p);
-}
+#include "tests/unit/storage/stores_rig.h"
 
 static uint32_t flags_of(struct rig *r, uint64_t *out_modseq)
 {
@@ -102,15 +67,6 @@ static void a_store_inherits_from_a_silent_one_and_home_leads_again_when_it_spea
     CHECK_EQ(modseq, 6);
     rig_check_digest(&r);
     rig_close(&r);
-}
-
-static Mq__QueryResult *stores(struct rig *r)
-{
-    enum status s;
-    RIG_QUERY(q, STORES, stores, Mq__QueryStores, MQ__QUERY_STORES__INIT);
-    Mq__QueryResult *result = rig_query(r, &q, &s);
-    CHECK_OK(s);
-    return result;
 }
 
 static enum status position(struct rig *r, const char *store, const char *site, uint64_t wall_ms,
@@ -239,6 +195,29 @@ static void recount_message(struct counted *n, const Mq__MessageRow *m, unsigned
     }
 }
 
+/* One store of each mailbox leads; within a record and a UIDVALIDITY nothing falls. */
+static void check_rises(const Mq__Mailbox *m, unsigned user, unsigned box)
+{
+    static struct {
+        uint32_t uidvalidity, uidnext;
+        uint64_t modseq, change;
+    } before[USERS][BOXES];
+    unsigned leads = 0;
+    for (size_t i = 0; i < m->n_stores; i++) {
+        leads += m->stores[i]->lead ? 1 : 0;
+    }
+    CHECK_EQ(leads, 1);
+    CHECK(m->change >= before[user][box].change);
+    bool other = m->uidvalidity != before[user][box].uidvalidity ||
+                 m->horizon >= before[user][box].change; /* all stores lost it meanwhile */
+    CHECK(other || m->uidnext >= before[user][box].uidnext);
+    CHECK(other || m->highestmodseq >= before[user][box].modseq);
+    before[user][box].uidvalidity = m->uidvalidity;
+    before[user][box].uidnext = m->uidnext;
+    before[user][box].modseq = m->highestmodseq;
+    before[user][box].change = m->change;
+}
+
 static void recount(struct rig *r, struct counted *n)
 {
     enum status s;
@@ -252,6 +231,9 @@ static void recount(struct rig *r, struct counted *n)
                 unsigned store = store_of(box->mailboxes[0]->stores[i]->store);
                 mask |= 1u << store;
                 n->of[store].mailboxes++;
+            }
+            if (s == OK) {
+                check_rises(box->mailboxes[0], u, b - 1u);
             }
             boxes += mask != 0;
             lost_boxes += mask != 0 && (mask & ~3u) == 0;
