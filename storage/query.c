@@ -67,11 +67,11 @@ bool query_room(struct query *q, size_t rows, uint32_t limit)
     return false;
 }
 
-enum status query_owner(struct query *q, const char *user, uint32_t *out_owner)
+enum status query_owner_row(struct query *q, const char *user, struct owner_row *out_row)
 {
     struct bytes name = apply_text(user);
     struct bytes value;
-    struct owner_row row;
+    memset(out_row, 0, sizeof(*out_row));
     if (name.size == 0 || name.size > USER_BYTES_MAX) {
         return STATUS_INVALID;
     }
@@ -79,9 +79,16 @@ enum status query_owner(struct query *q, const char *user, uint32_t *out_owner)
     if (!query_get(q, TABLE_OWNER, &k, &value)) {
         return STATUS_MOVED;
     }
-    query_fail(q, owner_row_decode(value, &row));
-    *out_owner = row.number;
+    query_fail(q, owner_row_decode(value, out_row));
     return OK;
+}
+
+enum status query_owner(struct query *q, const char *user, uint32_t *out_owner)
+{
+    struct owner_row row;
+    enum status s = query_owner_row(q, user, &row);
+    *out_owner = s == OK ? row.number : *out_owner;
+    return s;
 }
 
 /* ---- users ---- */

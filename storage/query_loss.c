@@ -43,7 +43,7 @@ static Mq__StoreSums *make_sums(struct query *q, const struct store_row *row)
     return s;
 }
 
-static bool store_state(struct query *q, uint32_t number, struct store_row *out_row)
+bool query_store_state(struct query *q, uint32_t number, struct store_row *out_row)
 {
     struct key k = key_store_state(number);
     struct bytes value;
@@ -61,7 +61,7 @@ enum status query_stores(struct query *q, const Mq__QueryStores *c)
     struct bytes value;
     struct store_row row;
     uint32_t limit = query_limit(c->limit);
-    if (store_state(q, 0, &row)) {
+    if (query_store_state(q, 0, &row)) {
         q->result.shard_sums = make_sums(q, &row);
     }
     q->result.stores = query_alloc(q, limit * sizeof(*q->result.stores));
@@ -113,7 +113,7 @@ static uint32_t place_of(struct loss *l, uint32_t store)
         query_fail(l->q, STATUS_CORRUPT);
         return 0;
     }
-    if (l->places[store] == 0 && store_state(l->q, store, &row)) {
+    if (l->places[store] == 0 && query_store_state(l->q, store, &row)) {
         l->places[store] = row.place;
     }
     return l->places[store];

@@ -105,18 +105,13 @@ static void each_mailbox(struct query *q, uint32_t owner, ProtobufCBinaryData af
 
 struct listing {
     const char *user;
-    struct bytes name; /* only this one, when not empty */
-    uint32_t store;    /* only cursors of this one */
+    uint32_t store; /* only cursors of this one */
     uint32_t limit;
 };
 
 static bool list_one(struct query *q, const struct mailbox_row *m, void *arg)
 {
     struct listing *l = arg;
-    if (l->name.size > 0 &&
-        (m->name_size != l->name.size || memcmp(m->name, l->name.data, l->name.size) != 0)) {
-        return true;
-    }
     if (!query_room(q, q->result.n_mailboxes, l->limit)) {
         return false;
     }
@@ -124,7 +119,7 @@ static bool list_one(struct query *q, const struct mailbox_row *m, void *arg)
     if (b != NULL) {
         q->result.mailboxes[q->result.n_mailboxes++] = b;
     }
-    return l->name.size == 0;
+    return true;
 }
 
 enum status query_mailboxes(struct query *q, const Mq__QueryMailboxes *c)
@@ -163,18 +158,57 @@ static enum status find_mailbox(struct query *q, const char *user, ProtobufCBina
     return q->failed;
 }
 
+struct named {
+    const char *user;
+    struct bytes name;
+    struct bytes home; /* site; empty: not told */
+};
+
+static bool held_at(struct query *q, const struct mailbox_row *m, struct bytes site)
+{
+    bool held = false;
+    for (unsigned i = 0; site.size > 0 && i < m->cursor_count && !held; i++) {
+        struct store_row store;
+        held = mailbox_cursor_live(m, &m->cursors[i]) &&
+               query_store_state(q, m->cursors[i].store, &store) && store.site_size == site.size &&
+               memcmp(store.site, site.data, site.size) == 0;
+    }
+    return held;
+}
+
+/* Of several of one name, the one that is held at home: one that was deleted there and made anew may live on in a copy. */
+static bool find_named(struct query *q, const struct mailbox_row *m, void *arg)
+{
+    struct named *n = arg;
+    if (m->name_size != n->name.size || memcmp(m->name, n->name.data, n->name.size) != 0) {
+        return true;
+    }
+    bool home = held_at(q, m, n->home);
+    Mq__Mailbox *b = make_mailbox(q, m, n->user);
+    if (b != NULL) {
+        q->result.mailboxes[0] = b;
+        q->result.n_mailboxes = 1;
+    }
+    return !home && n->home.size > 0;
+}
+
+static enum status query_named(struct query *q, const Mq__QueryMailbox *c)
+{
+    struct owner_row owner;
+    enum status s = query_owner_row(q, c->user, &owner);
+    if (s == OK && q->failed == OK) {
+        struct named n = {c->user, apply_text(c->name), owner.home};
+        each_mailbox(q, owner.number, (ProtobufCBinaryData){0, NULL}, find_named, &n);
+    }
+    return s != OK ? s : q->result.n_mailboxes == 0 ? STATUS_NOT_FOUND : OK;
+}
+
 enum status query_mailbox(struct query *q, const Mq__QueryMailbox *c)
 {
-    uint32_t owner = 0;
     struct mailbox_row m;
-    struct listing l = {.user = c->user, .name = apply_text(c->name), .limit = 1};
     q->result.mailboxes = query_alloc(q, sizeof(*q->result.mailboxes));
-    if (c->mailbox.len == 0 && l.name.size > 0) {
-        enum status s = query_owner(q, c->user, &owner);
-        if (s == OK && q->failed == OK) {
-            each_mailbox(q, owner, (ProtobufCBinaryData){0, NULL}, list_one, &l);
-        }
-        return s != OK ? s : q->result.n_mailboxes == 0 ? STATUS_NOT_FOUND : OK;
+    if (c->mailbox.len == 0 && apply_text(c->name).size > 0) {
+        return query_named(q, c);
     }
     enum status s = find_mailbox(q, c->user, c->mailbox, &m);
     if (s == OK && q->failed == OK) {

@@ -29,9 +29,13 @@ ProtobufCBinaryData query_data(struct query *q, struct bytes data);
 uint32_t query_limit(uint32_t asked);
 /* False when the page is full (then more is set). */
 bool query_room(struct query *q, size_t rows, uint32_t limit);
+/* The user's row (home: borrowed of the transaction), or MOVED. */
+enum status query_owner_row(struct query *q, const char *user, struct owner_row *out_row);
 /* Number of the user; 0 and MOVED. */
 enum status query_owner(struct query *q, const char *user, uint32_t *out_owner);
 char *query_store_name(struct query *q, uint32_t number);
+/* What a store is, with its sums (0: those of the shard); false: never heard of, or failed. */
+bool query_store_state(struct query *q, uint32_t number, struct store_row *out_row);
 
 enum status query_mailboxes(struct query *q, const Mq__QueryMailboxes *c);
 enum status query_mailbox(struct query *q, const Mq__QueryMailbox *c);

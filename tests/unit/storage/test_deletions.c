@@ -330,6 +330,40 @@ static void a_big_mailbox_leaves_its_copy_in_bounded_steps(void)
     rig_close(&t.r);
 }
 
+/* Deleted at home and made anew under the same name: that one is meant by the name, whichever GUID is the lower. */
+static void a_name_means_the_mailbox_that_is_held_at_home(void)
+{
+    for (uint8_t anew = 1; anew <= 3; anew += 2) {
+        struct rig r;
+        enum status s;
+        rig_open(&r, 1);
+        owner_at(&r, "ada", "beijing");
+        for (int i = 0; i < 2; i++) { /* 2 is held by both, then only by the copy */
+            CHECK_OK(
+                lease_at(&r, "ada", i == 0 ? "home" : "copy", i == 0 ? "beijing" : "shanghai"));
+            CHECK_OK(report_run(&r, report_new(&r, "ada", i == 0 ? "home" : "copy", 2, 0, 5)));
+        }
+        CHECK_OK(lease_at(&r, "ada", "home", "beijing"));
+        struct report *p = report_new(&r, "ada", "home", 2, 0, 0);
+        p->c.deleted = true;
+        CHECK_OK(report_run(&r, p));
+        RIG_QUERY(q, MAILBOX, mailbox, Mq__QueryMailbox, MQ__QUERY_MAILBOX__INIT);
+        q_mailbox.user = (char *)(uintptr_t) "ada";
+        q_mailbox.name = (char *)(uintptr_t) "box2";
+        for (int made = 0; made < 2; made++) {
+            Mq__QueryResult *result = rig_query(&r, &q, &s);
+            CHECK_OK(s);
+            CHECK_EQ(result->n_mailboxes, 1);
+            CHECK_EQ(result->mailboxes[0]->guid.data[0], made ? anew : 2);
+            mq__query_result__free_unpacked(result, NULL);
+            p = report_new(&r, "ada", "home", anew, 0, 5);
+            p->c.name = (char *)(uintptr_t) "box2";
+            CHECK_OK(report_run(&r, p));
+        }
+        rig_close(&r);
+    }
+}
+
 CHECK_MAIN
 {
     RUN(a_mailbox_deleted_at_home_is_held_by_its_copy_until_that_loses_it_too);
@@ -340,4 +374,5 @@ CHECK_MAIN
     RUN(the_next_one_need_not_wait_for_the_generation_of_a_third);
     RUN(an_unfinished_generation_of_the_store_that_goes_goes_with_it);
     RUN(a_big_mailbox_leaves_its_copy_in_bounded_steps);
+    RUN(a_name_means_the_mailbox_that_is_held_at_home);
 }
