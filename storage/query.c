@@ -87,7 +87,9 @@ enum status query_owner(struct query *q, const char *user, uint32_t *out_owner)
 {
     struct owner_row row;
     enum status s = query_owner_row(q, user, &row);
-    *out_owner = s == OK ? row.number : *out_owner;
+    if (s == OK) {
+        *out_owner = row.number;
+    }
     return s;
 }
 
