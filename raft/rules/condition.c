@@ -250,7 +250,7 @@ void condition_judge(const struct observation *o, struct findings *f)
     clocks(o, f);
     for (unsigned i = 0; i < o->nodes_n; i++) {
         judge_states(o, i, f);
-        if (o->quorum && observation_alive(o, i)) {
+        if (observation_majority_heard(o) && observation_alive(o, i)) {
             judge_lags(o, i, f);
         }
     }

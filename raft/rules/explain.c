@@ -43,10 +43,10 @@ void explain_leader(const struct observation *o, const struct observed_shard *s,
                     struct sentence *out_s)
 {
     char time[TIME_TEXT_SIZE];
-    if (!o->quorum || s->leader < 0) {
-        sentence_add(out_s, o->quorum
-                                ? "no leader is known; candidates: "
-                                : "without a quorum nobody can say who leads; as seen here: ");
+    bool heard = observation_majority_heard(o);
+    if (!heard || s->leader < 0) {
+        sentence_add(out_s, heard ? "no leader is known; candidates: "
+                                  : "without a quorum nobody can say who leads; as seen here: ");
         (void)candidates(o, s, NULL, out_s);
         return;
     }
@@ -67,7 +67,7 @@ void explain_away(const struct observation *o, const struct observed_shard *s,
 {
     char span[SPAN_TEXT_SIZE];
     bool any = false;
-    if (!o->quorum || s->leader < 0 || s->preference_n == 0 ||
+    if (!observation_majority_heard(o) || s->leader < 0 || s->preference_n == 0 ||
         strcmp(o->nodes[s->leader].site, s->preference[0]) == 0) {
         return;
     }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "raft/rules/candidate.h"
+
 static bool gone(const struct observation *o, unsigned i)
 {
     return i != o->self && !observation_alive(o, i);
@@ -22,12 +24,26 @@ static void heard_list(const struct observation *o, bool heard, struct sentence 
     name_list_end(&l);
 }
 
+/* The voters among them that are not heard. */
+static void missing_list(const struct observation *o, struct sentence *s)
+{
+    struct name_list l = {.s = s};
+    for (int i = observation_next_node(o, 0); i >= 0;
+         i = observation_next_node(o, o->nodes[i].node)) {
+        if (o->nodes[i].role != ROLE_STANDBY && !o->nodes[i].speaks) {
+            name_list_add(&l, o->nodes[i].name);
+        }
+    }
+    name_list_end(&l);
+}
+
 static void no_quorum(const struct observation *o, struct findings *f)
 {
     char time[TIME_TEXT_SIZE];
     struct sentence s;
     unsigned heard = 0, voters = 0, voters_heard = 0;
     uint64_t since = AGE_UNKNOWN;
+    bool majority = observation_majority_heard(o);
     struct finding *at = findings_add(f, FINDING_NO_QUORUM, SEVERITY_RED, "");
     for (unsigned i = 0; i < o->nodes_n; i++) {
         const struct observed_node *n = &o->nodes[i];
@@ -52,22 +68,80 @@ static void no_quorum(const struct observation *o, struct findings *f)
         }
         at->since_ms = since;
     }
-    if (!o->founded || voters_heard > voters / 2) {
+    if (!o->founded || majority) {
         sentence_add(&s, "; %s", o->note);
     }
     if (!o->founded) {
         return;
     }
     finding_next(at, &s);
-    if (voters_heard > voters / 2) {
+    if (majority) {
         sentence_add(&s, "ask again in a moment; clusterctl status --node another one");
         return;
     }
     sentence_add(&s, "bring back ANY %u of ", voters / 2 + 1 - voters_heard);
-    heard_list(o, false, &s);
+    missing_list(o, &s);
     sentence_add(&s, ", or the network to them: heals itself, nothing is lost");
     finding_avoid(at, &s);
     sentence_add(&s, "remove, copy or restore a data directory");
+}
+
+/* ---- a majority, and the directory's leader out of earshot ---- */
+
+/* NULL: it is heard, or nobody knows of one. */
+static const struct observed_shard *directory_led_elsewhere(const struct observation *o)
+{
+    for (unsigned i = 0; i < o->shards_n; i++) {
+        const struct observed_shard *s = &o->shards[i];
+        if (s->shard == SHARD_DIRECTORY && s->leader >= 0 && s->leader_hearsay) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* By a leader that is heard here and reaches a majority of the shard's voters. */
+static bool served_here(const struct observation *o, const struct observed_shard *s)
+{
+    struct candidate c;
+    if (s->leader < 0 || s->leader_hearsay) {
+        return false;
+    }
+    const struct observed_replica *leader = observation_replica(s, (unsigned)s->leader);
+    if (leader == NULL) {
+        return false;
+    }
+    candidate_seen(o, s, leader, &c);
+    return c.reaches >= c.majority;
+}
+
+/* The link that is cut is found and named beside it. */
+static void unconfirmed(const struct observation *o, const struct observed_shard *directory,
+                        struct findings *f)
+{
+    char served[300];
+    struct sentence s, list;
+    struct name_list l = {.s = &list};
+    const char *leader = o->nodes[directory->leader].name;
+    struct finding *at =
+        findings_add(f, FINDING_UNCONFIRMED, SEVERITY_YELLOW, o->nodes[o->self].name);
+    sentence_init(&list, served, sizeof(served));
+    for (int i = observation_next_shard(o, -1); i >= 0;
+         i = observation_next_shard(o, o->shards[i].shard)) {
+        if (served_here(o, &o->shards[i])) {
+            name_list_add(&l, o->shards[i].name);
+        }
+    }
+    name_list_end(&l);
+    finding_text(at, &s);
+    sentence_add(&s, "view of %s, not confirmed: the directory is led by %s, not heard here",
+                 o->nodes[o->self].name, leader);
+    if (l.n > 0) {
+        sentence_add(&s, "; led by nodes that are heard here, and served: %s", served);
+    }
+    finding_next(at, &s);
+    sentence_add(&s, "repair the network to %s; clusterctl status --node %s is confirmed", leader,
+                 leader);
 }
 
 /* ---- nodes and sites ---- */
@@ -458,8 +532,16 @@ static void judge_links(const struct observation *o, struct findings *f)
 void failure_judge(const struct observation *o, struct findings *f)
 {
     if (!o->quorum) {
-        no_quorum(o, f);
-        return;
+        bool majority = observation_majority_heard(o);
+        const struct observed_shard *elsewhere = majority ? directory_led_elsewhere(o) : NULL;
+        if (elsewhere != NULL) {
+            unconfirmed(o, elsewhere, f);
+        } else {
+            no_quorum(o, f);
+        }
+        if (!majority) {
+            return;
+        }
     }
     for (int i = observation_next_node(o, 0); i >= 0;
          i = observation_next_node(o, o->nodes[i].node)) {

@@ -21,6 +21,7 @@ enum finding_kind {
     FINDING_ASYMMETRIC,   /* one hears the other, and not the other way */
     FINDING_NODE_FROZEN,  /* connections are taken, nothing answers */
     FINDING_NODE_DOWN,
+    FINDING_UNCONFIRMED,   /* the observer hears a majority, and not the directory's leader */
     FINDING_LINK_CUT,      /* two nodes do not hear each other, and both live */
     FINDING_QUORUM_LOST,   /* of a shard: too few voters are left */
     FINDING_NO_LEADER,     /* of a shard, though voters are there */

@@ -109,6 +109,8 @@ struct observation {
 enum hearing { HEARING_UNKNOWN, HEARING_NO, HEARING_YES };
 enum hearing observation_hears(const struct observation *o, unsigned a, unsigned b,
                                uint64_t limit_ms);
+/* A majority confirmed the view, or the observer hears a majority of the nodes that vote, itself among them: what it sees is of now. */
+bool observation_majority_heard(const struct observation *o);
 /* Alive: it speaks to the observer, or to somebody who does. */
 bool observation_alive(const struct observation *o, unsigned place);
 /* It has been heard by somebody, without a break, for RETURNED_MS: one that has just come back is still being dialled by others. */

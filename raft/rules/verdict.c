@@ -31,7 +31,7 @@ void verdict_judge(const struct observation *o, struct verdict *out_v)
     struct sentence s;
     findings_init(&out_v->findings);
     failure_judge(o, &out_v->findings);
-    if (o->quorum) {
+    if (observation_majority_heard(o)) {
         leaders_judge(o, &out_v->findings);
     }
     condition_judge(o, &out_v->findings);

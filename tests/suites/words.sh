@@ -90,8 +90,19 @@ for a in bj1 bj2; do for b in sh1 sh2; do between $a $b cut; done; done
 check cut_data_centres_are_named says 30 10 bj1,bj2,wit1 status -- '^ORANGE .*beijing and shanghai do not hear each other since' \
     'each site serves what it leads' 'survives site beijing or shanghai, NOT site witness' '5/5 nodes|3/5 nodes' '3/3 shards led'
 check the_other_site_s_leader_is_known_by_hearsay says 20 10 bj1,bj2,wit1 explain mail-shanghai -- 'leader sh'
+# the site that does not hear the directory's leader: nobody confirms its view, and it names the cut all the same
+check the_site_without_the_directory_s_leader_names_the_cut_too says 20 12 sh1 status -- '^ORANGE DC_LINK_CUT .*beijing and shanghai do not hear' \
+    'view of sh1, not confirmed: the directory is led by bj., not heard here; .* and served: mail-shanghai'
+check and_explains_who_leads says 20 12 sh1 explain mail-shanghai -- 'leader sh'
 cluster_link '* heal'
 check healed_all_is_whole whole sh1
+
+# ---- one way between the data centres: what beijing sends to shanghai is lost ----
+for a in bj1 bj2; do for b in sh1 sh2; do cluster_link "$a-$b forward-silent" "$b-$a backward-silent"; done; done
+check the_deaf_site_names_it says 30 12 sh1 status -- \
+    '^ORANGE (ASYMMETRIC|DC_LINK_CUT) .*(shanghai does not hear beijing|do not hear each other)' 'the directory is led by bj., not heard here'
+cluster_link '* heal'
+check both_ways_again_all_is_whole whole sh1
 
 # ---- one way: bj1 is heard and hears nobody ----
 for other in bj2 sh1 sh2 wit1; do cluster_link "$other-bj1 forward-silent" "bj1-$other backward-silent"; done

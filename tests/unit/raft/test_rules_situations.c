@@ -137,6 +137,18 @@ static void data_centres_cut(void)
     }
 }
 
+static void data_centres_cut_and_the_directory_is_led_there(void)
+{
+    data_centres_cut();
+    w.o.quorum = false; /* its leader is not heard: nobody confirms */
+}
+
+static void the_directory_confirms_nothing_and_nobody_is_missing(void)
+{
+    w.o.quorum = false;
+    w.o.note = "seen by sh1 alone: the directory did not confirm it with a majority";
+}
+
 static void witness_lost(void)
 {
     gone(WIT1, 9000, ANSWER_REFUSED);
@@ -263,6 +275,13 @@ static const struct situation situations[] = {
     {"8 the same, seen from the witness", WIT1, data_centres_cut, SEVERITY_ORANGE,
      "DC_LINK_CUT QUORUM_MARGIN", "survives site beijing or shanghai, NOT site witness",
      "+1m00s: beijing and shanghai do not hear each other"},
+    {"8 the same, seen from the one without the directory's leader", SH1,
+     data_centres_cut_and_the_directory_is_led_there, SEVERITY_ORANGE,
+     "DC_LINK_CUT QUORUM_MARGIN UNCONFIRMED", "",
+     "+1m00s: beijing and shanghai do not hear each other since 15:59:00Z; both live"},
+    {"a majority is heard and the directory does not confirm", SH1,
+     the_directory_confirms_nothing_and_nobody_is_missing, SEVERITY_RED, "NO_QUORUM", "",
+     "NO QUORUM, LOCAL VIEW sh1: 5 of 5 (bj1 bj2 sh1 sh2 wit1); seen by sh1 alone"},
     {"9 a site is cut off from all, as it looks outside", WIT1, site_lost, SEVERITY_ORANGE,
      "SITE_DOWN QUORUM_MARGIN AWAY", NOTHING, "+6m12s: beijing GONE"},
     {"10 the witness is lost", SH1, witness_lost, SEVERITY_YELLOW, "WITNESS_DOWN", NO_SITE,
@@ -339,6 +358,37 @@ static void the_words_do_not_depend_on_the_order_of_nodes_and_shards(void)
             CHECK_STR_EQ(v->findings.items[k].next, first.findings.items[k].next);
         }
     }
+}
+
+static void a_site_without_the_directory_s_leader_says_who_leads_it_and_what_it_serves(void)
+{
+    world(SH1);
+    data_centres_cut_and_the_directory_is_led_there();
+    judge();
+    const struct finding *f = found(FINDING_UNCONFIRMED);
+    CHECK_STR_EQ(f->text,
+                 "view of sh1, not confirmed: the directory is led by bj1, not heard here; led by "
+                 "nodes that are heard here, and served: mail-shanghai");
+    CHECK_STR_EQ(f->next, "repair the network to bj1; clusterctl status --node bj1 is confirmed");
+    world(SH1);
+    data_centres_cut_and_the_directory_is_led_there();
+    gone(WIT1, 30000, ANSWER_TIMEOUT); /* now it hears no majority, and claims nothing */
+    judge();
+    CHECK_STR_EQ(names(), "NO_QUORUM");
+}
+
+static void a_standby_is_not_asked_for_where_voters_are_missing(void)
+{
+    world(SH1);
+    w.nodes[BJ2].role = ROLE_STANDBY;
+    gone(BJ1, 60000, ANSWER_TIMEOUT);
+    gone(BJ2, 60000, ANSWER_TIMEOUT);
+    gone(WIT1, 60000, ANSWER_TIMEOUT);
+    w.o.quorum = false;
+    judge();
+    CHECK_STR_EQ(w.verdict.next,
+                 "bring back ANY 1 of bj1 wit1, or the network to them: heals "
+                 "itself, nothing is lost");
 }
 
 static void what_to_do_is_said_and_what_not_to_do(void)
@@ -431,6 +481,8 @@ CHECK_MAIN
 {
     RUN(each_situation_is_named_with_its_severity_and_what_is_survived);
     RUN(the_words_do_not_depend_on_the_order_of_nodes_and_shards);
+    RUN(a_site_without_the_directory_s_leader_says_who_leads_it_and_what_it_serves);
+    RUN(a_standby_is_not_asked_for_where_voters_are_missing);
     RUN(what_to_do_is_said_and_what_not_to_do);
     RUN(a_shard_without_enough_voters_is_lost_and_says_whom_it_needs);
     RUN(a_node_that_just_woke_up_accuses_nobody);
