@@ -135,6 +135,8 @@ static void see_replica(const struct build *b, shard_id shard, struct observed_r
     snprintf(r->state, sizeof(r->state), "%s", own->state);
     r->term = said->term;
     r->last_index = own->last_index;
+    r->first_index = own->first_index;
+    r->commit_index = own->commit_index;
     r->applied_index = own->applied_index;
     r->digest_index = own->digest_index;
     if (own->digest.len == sizeof(r->digest)) {
@@ -187,6 +189,7 @@ static void see_leader(const struct build *b, struct observed_shard *s)
         }
         r->contact_age_ms = v->known ? older(v->age_ms, age) : AGE_UNKNOWN;
         r->lag_known = v->lag_known;
+        r->match_index = v->match_index;
         r->lag_ms = v->lag_ms;
         r->lag_entries = v->lag_entries;
         r->lag_bytes = v->lag_bytes;

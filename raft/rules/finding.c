@@ -5,12 +5,12 @@
 const char *finding_name(enum finding_kind kind)
 {
     static const char *const names[FINDING_KINDS] = {
-        "TWO_LEADERS",   "DIVERGENCE",   "NO_QUORUM",   "SITE_DOWN",     "WITNESS_DOWN",
-        "DC_LINK_CUT",   "ASYMMETRIC",   "NODE_FROZEN", "NODE_DOWN",     "UNCONFIRMED",
-        "LINK_CUT",      "QUORUM_LOST",  "NO_LEADER",   "QUORUM_MARGIN", "AMNESIA",
-        "REPLICA_STATE", "NODE_STATE",   "DISK_LOW",    "SLOW_DISK",     "LAG",
-        "CERT_EXPIRES",  "CLOCK_OFFSET", "FLAPPING",    "STALE_LEADER",  "LEADER_MOVED",
-        "AWAY",          "STALLED",
+        "TWO_LEADERS",  "DIVERGENCE",    "NO_QUORUM",    "SITE_DOWN",   "WITNESS_DOWN",
+        "DC_LINK_CUT",  "ASYMMETRIC",    "SOLE_SITE",    "NODE_FROZEN", "NODE_DOWN",
+        "UNCONFIRMED",  "LINK_CUT",      "QUORUM_LOST",  "NO_LEADER",   "QUORUM_MARGIN",
+        "AMNESIA",      "REPLICA_STATE", "NODE_STATE",   "DISK_LOW",    "SLOW_DISK",
+        "LAG",          "CERT_EXPIRES",  "CLOCK_OFFSET", "FLAPPING",    "STALE_LEADER",
+        "LEADER_MOVED", "AWAY",          "STALLED",
     };
     return names[kind];
 }

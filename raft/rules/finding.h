@@ -19,6 +19,7 @@ enum finding_kind {
     FINDING_WITNESS_DOWN, /* the same, of a site of witnesses */
     FINDING_DC_LINK_CUT,  /* two sites do not hear each other, and both live */
     FINDING_ASYMMETRIC,   /* one hears the other, and not the other way */
+    FINDING_SOLE_SITE,    /* a site has entries that the others could not go on without */
     FINDING_NODE_FROZEN,  /* connections are taken, nothing answers */
     FINDING_NODE_DOWN,
     FINDING_UNCONFIRMED,   /* the observer hears a majority, and not the directory's leader */

@@ -60,12 +60,14 @@ struct observed_replica {
     bool known, ok, leads;
     char state[128];
     uint64_t term, last_index, applied_index, digest_index;
-    uint8_t digest[16];     /* at digest_index; zeros: it keeps no state */
-    int follows;            /* place of the leader it follows in its term; -1 = none */
-    uint64_t leader_age_ms; /* since it heard that one */
+    uint64_t first_index, commit_index; /* first: the oldest entry of its log; 0: not known */
+    uint8_t digest[16];                 /* at digest_index; zeros: it keeps no state */
+    int follows;                        /* place of the leader it follows in its term; -1 = none */
+    uint64_t leader_age_ms;             /* since it heard that one */
     /* The leader's words of it. */
     bool lag_known;
     uint64_t lag_ms, lag_entries, lag_bytes, contact_age_ms;
+    uint64_t match_index; /* it has everything up to there */
     int64_t lag_slope_us; /* microseconds of lag a second */
     bool lag_slope_known;
 };

@@ -3,19 +3,26 @@
 
 #include <string.h>
 
+#include "raft/rules/holders.h"
+
 /* What is left of a shard, by its replicas. */
 struct left {
     const struct observation *o;
     const struct observed_shard *s;
     bool good[MEMBERS_MAX];
     bool gone[MEMBERS_MAX];
-    bool cut; /* some two of the good ones do not reach each other */
+    bool uneven; /* two good ones do not reach each other, or one lacks what a witness has cut */
     unsigned majority, good_n, data_n;
 };
 
 static bool is_data(const struct left *l, unsigned i)
 {
     return l->o->nodes[l->s->replicas[i].place].role == ROLE_DATA;
+}
+
+static bool can_go_on(const struct left *l, unsigned i, uint64_t first)
+{
+    return l->good[i] && !l->gone[i] && is_data(l, i) && holders_reaches(&l->s->replicas[i], first);
 }
 
 static void left_init(struct left *l, const struct observation *o, const struct observed_shard *s)
@@ -26,28 +33,34 @@ static void left_init(struct left *l, const struct observation *o, const struct 
         l->good_n += l->good[i] ? 1 : 0;
         l->data_n += l->good[i] && is_data(l, i) ? 1 : 0;
         for (unsigned k = 0; l->good[i] && k < i; k++) {
-            l->cut = l->cut || (l->good[k] && !observation_connected(o, s->replicas[i].place,
-                                                                     s->replicas[k].place));
+            l->uneven = l->uneven || (l->good[k] && !observation_connected(o, s->replicas[i].place,
+                                                                           s->replicas[k].place));
         }
+    }
+    uint64_t first = holders_first(o, s, l->gone);
+    for (unsigned i = 0; i < s->replicas_n; i++) {
+        l->uneven = l->uneven || (l->good[i] && is_data(l, i) && !can_go_on(l, i, first));
     }
 }
 
-/* A data voter that reaches a majority, itself included. */
+/* A data voter that reaches a majority, itself included, and in it one that can go on: the others copy from that. */
 static bool serves(const struct left *l)
 {
+    uint64_t first = holders_first(l->o, l->s, l->gone);
     for (unsigned i = 0; i < l->s->replicas_n; i++) {
         unsigned reached = 0;
+        bool source = false;
         if (!l->good[i] || l->gone[i] || !is_data(l, i)) {
             continue;
         }
         for (unsigned k = 0; k < l->s->replicas_n; k++) {
-            reached += l->good[k] && !l->gone[k] &&
-                               observation_connected(l->o, l->s->replicas[i].place,
-                                                     l->s->replicas[k].place)
-                           ? 1
-                           : 0;
+            if (l->good[k] && !l->gone[k] &&
+                observation_connected(l->o, l->s->replicas[i].place, l->s->replicas[k].place)) {
+                reached++;
+                source = source || can_go_on(l, k, first);
+            }
         }
-        if (reached >= l->majority) {
+        if (source && reached >= l->majority) {
             return true;
         }
     }
@@ -62,8 +75,8 @@ static bool serves_without_two(struct left *l, unsigned a, unsigned b)
     return yes;
 }
 
-/* With cut links sizes say little, and every set is tried: up to two nodes. */
-static int any_nodes_cut(struct left *l)
+/* Where they are not alike sizes say little, and every set is tried: up to two nodes. */
+static int any_nodes_tried(struct left *l)
 {
     for (unsigned i = 0; i < l->s->replicas_n; i++) {
         if (l->good[i] && !serves_without_two(l, i, i)) {
@@ -85,8 +98,8 @@ static int any_nodes(struct left *l)
     if (!serves(l)) {
         return -1;
     }
-    if (l->cut) {
-        return any_nodes_cut(l);
+    if (l->uneven) {
+        return any_nodes_tried(l);
     }
     unsigned spare = l->good_n - l->majority;
     return (int)(spare < l->data_n - 1 ? spare : l->data_n - 1);

@@ -1,5 +1,5 @@
 /* Which further losses a shard survives: it goes on taking writes, and nothing acknowledged is lost. A shard goes on when a data voter is
- * left that reaches a majority of voters; links that are known to be cut count. Raft keeps what a majority acknowledged as long as a
+ * left that reaches a majority of voters; links that are known to be cut count, and what a witness has cut from its log (holders.h). Raft keeps what a majority acknowledged as long as a
  * majority is left; what a site and the witness together take away is kept only in mode cross-site, and is said apart. */
 #ifndef MQ_RAFT_RULES_SURVIVAL_H
 #define MQ_RAFT_RULES_SURVIVAL_H

@@ -2,6 +2,7 @@
 
 #include "raft/rules/condition.h"
 #include "raft/rules/failure.h"
+#include "raft/rules/holders.h"
 #include "raft/rules/leaders.h"
 
 static void headline(struct verdict *v)
@@ -33,6 +34,7 @@ void verdict_judge(const struct observation *o, struct verdict *out_v)
     failure_judge(o, &out_v->findings);
     if (observation_majority_heard(o)) {
         leaders_judge(o, &out_v->findings);
+        holders_judge(o, &out_v->findings);
     }
     condition_judge(o, &out_v->findings);
     findings_sort(&out_v->findings);

@@ -57,6 +57,9 @@ static void any_replica(struct observed_replica *r)
     r->lag_ms = sometimes(60) ? 0 : any_age();
     r->lag_slope_known = sometimes(60);
     r->lag_slope_us = (int64_t)random_u64(&rng) >> random_below(&rng, 63);
+    r->first_index = random_below(&rng, 200);
+    r->commit_index = random_below(&rng, 200);
+    r->match_index = random_below(&rng, 200);
     r->digest_index = random_below(&rng, 3);
     r->digest[0] = (uint8_t)random_below(&rng, 2);
     snprintf(r->state, sizeof(r->state), "%s",

@@ -149,6 +149,26 @@ static void the_directory_confirms_nothing_and_nobody_is_missing(void)
     w.o.note = "seen by sh1 alone: the directory did not confirm it with a majority";
 }
 
+/* wit1 has entries from `first` on; Beijing has 5000, Shanghai 100, as they say or as their leader knows. */
+static void witness_cut_at(uint64_t first)
+{
+    for (unsigned i = 0; i < WORLD_NODES; i++) {
+        struct observed_replica *r = replica(SHARD_BJ, i);
+        bool behind = i == SH1 || i == SH2;
+        r->commit_index = behind ? 100 : 5000;
+        r->match_index = behind ? 100 : 5000;
+        r->first_index = i == WIT1 ? first : 1;
+        r->lag_known = i != BJ1 && w.nodes[BJ1].speaks;
+        r->lag_ms = behind ? 60000 : 0;
+    }
+}
+
+static void data_centres_cut_and_the_witness_has_cut_its_log(void)
+{
+    data_centres_cut();
+    witness_cut_at(4000);
+}
+
 static void witness_lost(void)
 {
     gone(WIT1, 9000, ANSWER_REFUSED);
@@ -282,6 +302,15 @@ static const struct situation situations[] = {
     {"a majority is heard and the directory does not confirm", SH1,
      the_directory_confirms_nothing_and_nobody_is_missing, SEVERITY_RED, "NO_QUORUM", "",
      "NO QUORUM, LOCAL VIEW sh1: 5 of 5 (bj1 bj2 sh1 sh2 wit1); seen by sh1 alone"},
+    {"8 and the witness has cut its log past the other site", BJ1,
+     data_centres_cut_and_the_witness_has_cut_its_log, SEVERITY_ORANGE,
+     "DC_LINK_CUT SOLE_SITE QUORUM_MARGIN LAG LAG",
+     "survives site shanghai, NOT site beijing or witness",
+     "+1m00s: beijing and shanghai do not hear each other"},
+    {"8 the same, seen from the witness", WIT1, data_centres_cut_and_the_witness_has_cut_its_log,
+     SEVERITY_ORANGE, "DC_LINK_CUT SOLE_SITE QUORUM_MARGIN LAG LAG",
+     "survives site shanghai, NOT site beijing or witness",
+     "+1m00s: beijing and shanghai do not hear each other"},
     {"9 a site is cut off from all, as it looks outside", WIT1, site_lost, SEVERITY_ORANGE,
      "SITE_DOWN QUORUM_MARGIN AWAY", NOTHING, "+6m12s: beijing GONE"},
     {"10 the witness is lost", SH1, witness_lost, SEVERITY_YELLOW, "WITNESS_DOWN", NO_SITE,
@@ -375,6 +404,72 @@ static void a_site_without_the_directory_s_leader_says_who_leads_it_and_what_it_
     gone(WIT1, 30000, ANSWER_TIMEOUT); /* now it hears no majority, and claims nothing */
     judge();
     CHECK_STR_EQ(names(), "NO_QUORUM");
+}
+
+static enum site_loss losing_beijing(uint64_t witness_first)
+{
+    world(WIT1);
+    data_centres_cut();
+    witness_cut_at(witness_first);
+    judge();
+    return w.verdict.survival.site[BJ1];
+}
+
+static void a_site_is_survived_only_while_the_witness_has_what_the_others_lack(void)
+{
+    CHECK_EQ(losing_beijing(0), SITE_LOSS_SERVES); /* it has not said it */
+    CHECK_EQ(losing_beijing(101), SITE_LOSS_SERVES);
+    CHECK(found(FINDING_SOLE_SITE) == NULL);
+    CHECK_EQ(losing_beijing(102), SITE_LOSS_STOPS);
+    const struct finding *f = found(FINDING_SOLE_SITE);
+    CHECK(f != NULL);
+    CHECK_EQ(f->severity, SEVERITY_ORANGE);
+    CHECK_STR_EQ(f->object, "beijing");
+    CHECK_EQ(strncmp(f->text, "beijing alone holds 4900 entries of mail-beijing: ", 50), 0);
+    CHECK_EQ(w.verdict.survival.site[SH1], SITE_LOSS_SERVES);
+    CHECK_EQ(w.verdict.survival.site[WIT1], SITE_LOSS_STOPS);
+}
+
+/* One copy of the other site that has enough is a source for the rest of it. */
+static void one_copy_that_can_go_on_is_enough(void)
+{
+    world(SH1);
+    witness_cut_at(4000);
+    replica(SHARD_BJ, SH2)->match_index = 3999;
+    judge();
+    CHECK_EQ(w.verdict.survival.site[BJ1], SITE_LOSS_SERVES);
+    CHECK(found(FINDING_SOLE_SITE) == NULL);
+    replica(SHARD_BJ, SH2)->ok = false; /* if it is in order */
+    judge();
+    CHECK_EQ(w.verdict.survival.site[BJ1], SITE_LOSS_STOPS);
+}
+
+/* Words of copies are not of one moment: while writes pass, a copy's are always a little older than the witness's cut. */
+static void a_copy_that_keeps_up_is_not_behind_the_witness(void)
+{
+    world(SH1);
+    witness_cut_at(4000);
+    replica(SHARD_BJ, SH1)->lag_ms = replica(SHARD_BJ, SH2)->lag_ms = SAID_MS_MAX;
+    judge();
+    CHECK_EQ(w.verdict.survival.site[BJ1], SITE_LOSS_SERVES);
+    CHECK_STR_EQ(names(), "");
+    replica(SHARD_BJ, SH1)->lag_ms = replica(SHARD_BJ, SH2)->lag_ms = SAID_MS_MAX + 1;
+    judge();
+    CHECK_EQ(w.verdict.survival.site[BJ1], SITE_LOSS_STOPS);
+}
+
+/* The directory's witness keeps the state: it is a source itself. */
+static void the_directory_is_not_lost_with_what_its_witness_cut(void)
+{
+    world(SH1);
+    witness_cut_at(4000);
+    for (unsigned i = 0; i < WORLD_NODES; i++) {
+        *replica(SHARD_DIR, i) = *replica(SHARD_BJ, i);
+        *replica(SHARD_BJ, i) = *replica(SHARD_SH, i);
+    }
+    judge();
+    CHECK_EQ(w.verdict.survival.site[BJ1], SITE_LOSS_SERVES);
+    CHECK(found(FINDING_SOLE_SITE) == NULL);
 }
 
 static void a_standby_is_not_asked_for_where_voters_are_missing(void)
@@ -482,6 +577,10 @@ CHECK_MAIN
     RUN(each_situation_is_named_with_its_severity_and_what_is_survived);
     RUN(the_words_do_not_depend_on_the_order_of_nodes_and_shards);
     RUN(a_site_without_the_directory_s_leader_says_who_leads_it_and_what_it_serves);
+    RUN(a_site_is_survived_only_while_the_witness_has_what_the_others_lack);
+    RUN(one_copy_that_can_go_on_is_enough);
+    RUN(a_copy_that_keeps_up_is_not_behind_the_witness);
+    RUN(the_directory_is_not_lost_with_what_its_witness_cut);
     RUN(a_standby_is_not_asked_for_where_voters_are_missing);
     RUN(what_to_do_is_said_and_what_not_to_do);
     RUN(a_shard_without_enough_voters_is_lost_and_says_whom_it_needs);
