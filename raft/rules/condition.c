@@ -144,9 +144,7 @@ static void more_text(unsigned more, const char *what, struct sentence *s)
 
 static enum severity state_severity(const struct observed_replica *r)
 {
-    return strncmp(r->state, "AMNESIA", 7) == 0 || strncmp(r->state, "refused", 7) == 0
-               ? SEVERITY_ORANGE
-               : SEVERITY_YELLOW;
+    return observation_votes_no_more(r) ? SEVERITY_ORANGE : SEVERITY_YELLOW;
 }
 
 static void judge_states(const struct observation *o, unsigned place, struct findings *f)

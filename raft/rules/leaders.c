@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "raft/rules/survival.h"
+#include "raft/rules/footing.h"
 
 /* ---- what must never be ---- */
 
@@ -134,127 +134,6 @@ static void judge_digests(const struct observation *o, const struct observed_sha
     sentence_add(&t, "switch over, or empty a data directory before that is known");
 }
 
-/* ---- nobody, or just enough ---- */
-
-enum footing { FOOTING_FIRM, FOOTING_MARGIN, FOOTING_LEADERLESS, FOOTING_LOST };
-
-static unsigned voters_good(const struct observation *o, const struct observed_shard *s)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < s->replicas_n; i++) {
-        n += observation_voter_good(o, &s->replicas[i]) ? 1 : 0;
-    }
-    return n;
-}
-
-static enum footing footing_of(const struct observation *o, const struct observed_shard *s)
-{
-    struct survival v;
-    unsigned voters = observation_voters(s);
-    if (voters_good(o, s) < voters / 2 + 1) {
-        return FOOTING_LOST;
-    }
-    if (s->leader < 0) {
-        return FOOTING_LEADERLESS;
-    }
-    survival_judge_shard(o, s, &v);
-    return v.nodes <= 0 && voters > 1 ? FOOTING_MARGIN : FOOTING_FIRM;
-}
-
-/* The shards of one footing, by name; how many. *out_first: one of them. */
-static unsigned shards_of(const struct observation *o, enum footing footing, struct sentence *s,
-                          const struct observed_shard **out_first)
-{
-    struct name_list l = {.s = s};
-    for (int i = observation_next_shard(o, -1); i >= 0;
-         i = observation_next_shard(o, o->shards[i].shard)) {
-        if (footing_of(o, &o->shards[i]) == footing) {
-            *out_first = l.n == 0 ? &o->shards[i] : *out_first;
-            name_list_add(&l, o->shards[i].name);
-        }
-    }
-    name_list_end(&l);
-    return l.n;
-}
-
-/* Voters that are missing, by name. */
-static void missing(const struct observation *o, const struct observed_shard *s, struct sentence *t)
-{
-    struct name_list l = {.s = t};
-    for (int i = observation_next_node(o, 0); i >= 0;
-         i = observation_next_node(o, o->nodes[i].node)) {
-        const struct observed_replica *r = observation_replica(s, (unsigned)i);
-        if (r != NULL && r->voter && !observation_voter_good(o, r)) {
-            name_list_add(&l, o->nodes[i].name);
-        }
-    }
-    name_list_end(&l);
-}
-
-static void no_leader(const struct observation *o, enum footing footing, struct findings *f)
-{
-    char names[300];
-    struct sentence list, t;
-    const struct observed_shard *first = NULL;
-    sentence_init(&list, names, sizeof(names));
-    unsigned n = shards_of(o, footing, &list, &first);
-    if (n == 0) {
-        return;
-    }
-    bool lost = footing == FOOTING_LOST;
-    unsigned voters = observation_voters(first), good = voters_good(o, first);
-    struct finding *at = findings_add(f, lost ? FINDING_QUORUM_LOST : FINDING_NO_LEADER,
-                                      SEVERITY_RED, n == 1 ? first->name : "");
-    finding_text(at, &t);
-    sentence_add(&t, "%s: %s: %u of %u voters are up, %u are needed", names,
-                 lost ? "QUORUM LOST, no writes and no current reads" : "no leader", good, voters,
-                 voters / 2 + 1);
-    finding_next(at, &t);
-    if (!lost) {
-        sentence_add(&t, "wait: it elects one");
-        return;
-    }
-    sentence_add(&t, "bring back ANY %u of ", voters / 2 + 1 - good);
-    missing(o, first, &t);
-    sentence_add(&t, ": heals itself, nothing is lost");
-    finding_avoid(at, &t);
-    sentence_add(&t, "empty a data directory: a node without its log cannot help");
-}
-
-static void margin(const struct observation *o, struct findings *f)
-{
-    char names[300];
-    struct sentence list, t;
-    const struct observed_shard *first = NULL;
-    sentence_init(&list, names, sizeof(names));
-    unsigned n = shards_of(o, FOOTING_MARGIN, &list, &first);
-    if (n == 0) {
-        return;
-    }
-    unsigned good = voters_good(o, first), voters = observation_voters(first);
-    struct survival v;
-    survival_judge_shard(o, first, &v);
-    bool any = false;
-    for (unsigned i = 0; i < first->replicas_n; i++) {
-        any = any ||
-              (v.node[first->replicas[i].place] && observation_voter_good(o, &first->replicas[i]));
-    }
-    struct finding *at =
-        findings_add(f, FINDING_QUORUM_MARGIN, SEVERITY_ORANGE, n == 1 ? first->name : "");
-    finding_text(at, &t);
-    sentence_add(&t, "margin 0: %s: %s further node may be lost: %u of %u voters are up", names,
-                 any ? "not every" : "no", good, voters);
-    finding_next(at, &t);
-    if (good < voters) {
-        sentence_add(&t, "bring back a voter: ");
-        missing(o, first, &t);
-    } else {
-        sentence_add(&t, "repair the links between its voters");
-    }
-    finding_avoid(at, &t);
-    sentence_add(&t, "stop or restart another node now");
-}
-
 /* ---- where ---- */
 
 void leaders_why(const struct observation *o, const struct observed_shard *s,
@@ -361,9 +240,7 @@ void leaders_judge(const struct observation *o, struct findings *f)
         judge_leaders(o, &o->shards[i], f);
         judge_digests(o, &o->shards[i], f);
     }
-    no_leader(o, FOOTING_LOST, f);
-    no_leader(o, FOOTING_LEADERLESS, f);
-    margin(o, f);
+    footing_judge(o, f);
     moved(o, f);
     away(o, f);
 }

@@ -3,8 +3,7 @@
  *   two that say they lead in one term        TWO_LEADERS, red: Raft's promise is broken, or a data directory was copied
  *   copies that differ at one index           DIVERGENCE, red
  *   two of different terms                    STALE_LEADER, blue: the older one is cut off, acknowledges nothing, and steps down
- *   nobody                                    QUORUM_LOST where too few voters are left, else NO_LEADER
- *   no node may be lost                       QUORUM_MARGIN
+ *   nobody, or just enough voters             see footing.h
  *   another site than it prefers              AWAY; moved just now: LEADER_MOVED */
 #ifndef MQ_RAFT_RULES_LEADERS_H
 #define MQ_RAFT_RULES_LEADERS_H

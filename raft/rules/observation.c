@@ -108,6 +108,11 @@ bool observation_voter_good(const struct observation *o, const struct observed_r
            (r->known ? r->ok : !o->nodes[r->place].speaks && observation_alive(o, r->place));
 }
 
+bool observation_votes_no_more(const struct observed_replica *r)
+{
+    return strncmp(r->state, "AMNESIA", 7) == 0 || strncmp(r->state, "refused", 7) == 0;
+}
+
 const struct observed_replica *observation_replica(const struct observed_shard *s, unsigned place)
 {
     for (unsigned i = 0; i < s->replicas_n; i++) {

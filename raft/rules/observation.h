@@ -125,6 +125,8 @@ void observation_leader(const struct observation *o, struct observed_shard *s);
 unsigned observation_voters(const struct observed_shard *s);
 /* A voter that is alive and whose replica is good, as far as is known. */
 bool observation_voter_good(const struct observation *o, const struct observed_replica *r);
+/* It has lost what it had acknowledged, or the others refuse it: its copy never votes again. */
+bool observation_votes_no_more(const struct observed_replica *r);
 /* The copy on a node; NULL = none. */
 const struct observed_replica *observation_replica(const struct observed_shard *s, unsigned place);
 bool observation_same_site(const struct observation *o, unsigned a, unsigned b);

@@ -247,7 +247,7 @@ static void the_weakest_shard_counts(void)
     const struct finding *f = found(FINDING_QUORUM_MARGIN);
     CHECK(f != NULL);
     CHECK_STR_EQ(f->object, "mail-shanghai");
-    CHECK_STR_EQ(f->next, "bring back a voter: bj1 bj2");
+    CHECK_STR_EQ(f->next, "wait until these copies are in order: bj1 bj2");
 }
 
 CHECK_MAIN

@@ -503,19 +503,128 @@ static void what_to_do_is_said_and_what_not_to_do(void)
                  "itself, nothing is lost");
 }
 
-static void a_shard_without_enough_voters_is_lost_and_says_whom_it_needs(void)
+static void copy_is(unsigned shard, unsigned node, const char *state)
 {
-    world(SH1);
-    for (unsigned i = BJ1; i <= SH1; i++) { /* three of five copies of one shard are not in order */
-        replica(SHARD_BJ, i)->ok = false;
-    }
+    replica(shard, node)->ok = false;
+    snprintf(replica(shard, node)->state, sizeof(replica(shard, node)->state), "%s", state);
+}
+
+/* What to do about the shard that has too few voters. */
+static const char *lost_next(void)
+{
     judge();
     const struct finding *f = found(FINDING_QUORUM_LOST);
     CHECK(f != NULL);
     CHECK_EQ(f->severity, SEVERITY_RED);
     CHECK_STR_EQ(f->object, "mail-beijing");
-    CHECK_STR_EQ(f->next, "bring back ANY 1 of bj1 bj2 sh1: heals itself, nothing is lost");
+    return f->next;
+}
+
+static void a_shard_without_enough_voters_is_lost_and_says_whom_it_needs(void)
+{
+    world(SH1);
+    for (unsigned i = BJ1; i <= SH1; i++) { /* three of five copies of one shard are not in order */
+        copy_is(SHARD_BJ, i, "installing 3%");
+    }
+    CHECK_STR_EQ(lost_next(), "wait: these copies come back into order by themselves: bj1 bj2 sh1");
     CHECK_STR_EQ(w.verdict.survives, "survives nothing: mail-beijing does not serve now");
+    copy_is(SHARD_BJ, SH2, "installing 0%");
+    CHECK_STR_EQ(lost_next(),
+                 "keep every disk: no copy is in order, and these find none to copy "
+                 "from: bj1 bj2 sh1 sh2");
+    copy_is(SHARD_BJ, SH2, "opening");
+    CHECK_EQ(strncmp(lost_next(), "wait: these copies", 18), 0);
+    for (unsigned i = BJ1; i <= SH1; i++) {
+        copy_is(SHARD_BJ, i, "AMNESIA: acknowledged up to 100, holds 40");
+    }
+    CHECK_STR_EQ(lost_next(),
+                 "keep every disk and ask for help with the logs: the copies on bj1 "
+                 "bj2 sh1 may not vote again");
+}
+
+/* Both sites were cut, the witness cut its log, and then Beijing burned. */
+static void copies_that_wait_for_a_lost_site_are_no_reason_to_promise_that_nothing_is_lost(void)
+{
+    world(SH1);
+    site_lost();
+    copy_is(SHARD_BJ, SH1, "installing 0%");
+    copy_is(SHARD_BJ, SH2, "installing 0%");
+    CHECK_STR_EQ(
+        lost_next(),
+        "bring back at least 1 of bj1 bj2: their disks alone may hold what sh1 sh2 must copy");
+    copy_is(SHARD_BJ, SH1, "AMNESIA: acknowledged up to 100, holds 40");
+    CHECK_STR_EQ(lost_next(),
+                 "bring back at least 1 of bj1 bj2: their disks alone may hold what sh2 must copy");
+    copy_is(SHARD_BJ, SH2, "AMNESIA: acknowledged up to 100, holds 40");
+    CHECK_STR_EQ(lost_next(), "bring back ANY 2 of bj1 bj2: heals itself, nothing is lost");
+    world(SH1); /* not copying yet, and behind what the witness has cut */
+    site_lost();
+    replica(SHARD_BJ, SH2)->ok = replica(SHARD_BJ, SH2)->voter = false;
+    witness_cut_at(4000);
+    CHECK_STR_EQ(lost_next(),
+                 "bring back at least 1 of bj1 bj2: their disks alone may hold what sh1 must copy");
+    witness_cut_at(101);
+    CHECK_STR_EQ(lost_next(), "bring back ANY 1 of bj1 bj2: heals itself, nothing is lost");
+}
+
+/* Only these vote for the shard. */
+static void voters_are(unsigned shard, unsigned a, unsigned b, unsigned c)
+{
+    for (unsigned i = 0; i < WORLD_NODES; i++) {
+        replica(shard, i)->voter = i == a || i == b || i == c;
+    }
+}
+
+static unsigned findings_of(enum finding_kind kind)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w.verdict.findings.n; i++) {
+        n += w.verdict.findings.items[i].kind == kind ? 1 : 0;
+    }
+    return n;
+}
+
+static void shards_of_other_voters_are_other_findings(void)
+{
+    world(WIT1);
+    voters_are(SHARD_BJ, BJ2, SH1, WIT1);
+    voters_are(SHARD_SH, SH1, SH2, BJ1);
+    gone(BJ1, 60000, ANSWER_TIMEOUT);
+    gone(BJ2, 60000, ANSWER_TIMEOUT);
+    gone(SH1, 60000, ANSWER_TIMEOUT);
+    for (unsigned s = 0; s < WORLD_SHARDS; s++) {
+        replica(s, BJ1)->voter = s != SHARD_BJ;
+        replica(s, BJ2)->voter = s != SHARD_SH;
+    }
+    w.o.quorum = true;
+    judge();
+    CHECK_EQ(findings_of(FINDING_QUORUM_LOST), 3);
+    for (unsigned i = 0; i < w.verdict.findings.n; i++) {
+        const struct finding *f = &w.verdict.findings.items[i];
+        if (f->kind == FINDING_QUORUM_LOST && strcmp(f->object, "mail-beijing") == 0) {
+            CHECK_EQ(strncmp(f->next, "bring back ANY 1 of bj2 sh1:", 28), 0);
+        } else if (f->kind == FINDING_QUORUM_LOST && strcmp(f->object, "mail-shanghai") == 0) {
+            CHECK_EQ(strncmp(f->next, "bring back ANY 1 of bj1 sh1:", 28), 0);
+        }
+    }
+}
+
+static void shards_of_the_same_voters_are_one_finding_unless_their_copies_differ(void)
+{
+    world(SH1);
+    witness_and_a_node_lost();
+    judge();
+    CHECK_EQ(findings_of(FINDING_QUORUM_MARGIN), 1);
+    CHECK_STR_EQ(found(FINDING_QUORUM_MARGIN)->next, "bring back a voter: sh2 wit1");
+    world(SH1);
+    copy_is(SHARD_BJ, SH1, "installing 3%");
+    copy_is(SHARD_BJ, SH2, "installing 3%");
+    copy_is(SHARD_SH, SH2, "opening");
+    copy_is(SHARD_SH, BJ2, "opening");
+    judge();
+    CHECK_EQ(findings_of(FINDING_QUORUM_MARGIN), 2);
+    CHECK_STR_EQ(found(FINDING_QUORUM_MARGIN)->next,
+                 "wait until these copies are in order: sh1 sh2");
 }
 
 static void a_node_that_just_woke_up_accuses_nobody(void)
@@ -584,6 +693,9 @@ CHECK_MAIN
     RUN(a_standby_is_not_asked_for_where_voters_are_missing);
     RUN(what_to_do_is_said_and_what_not_to_do);
     RUN(a_shard_without_enough_voters_is_lost_and_says_whom_it_needs);
+    RUN(copies_that_wait_for_a_lost_site_are_no_reason_to_promise_that_nothing_is_lost);
+    RUN(shards_of_other_voters_are_other_findings);
+    RUN(shards_of_the_same_voters_are_one_finding_unless_their_copies_differ);
     RUN(a_node_that_just_woke_up_accuses_nobody);
     RUN(a_node_that_just_came_back_is_not_cut_off_from_those_who_wait_to_hear_it);
     RUN(a_node_that_started_a_moment_ago_accuses_nobody);
