@@ -22,12 +22,29 @@ void findings_init(struct findings *f)
     f->severity = SEVERITY_OK;
 }
 
+static bool weighs_more(enum severity severity, enum finding_kind kind, const struct finding *than)
+{
+    return severity != than->severity ? severity > than->severity : kind < than->kind;
+}
+
+/* Of those that are there the one that weighs least, if the new one weighs more; else the scrap. */
+static struct finding *place_in_full(struct findings *f, enum finding_kind kind,
+                                     enum severity severity)
+{
+    struct finding *least = &f->items[0];
+    for (unsigned i = 1; i < f->n; i++) {
+        least = weighs_more(f->items[i].severity, f->items[i].kind, least) ? least : &f->items[i];
+    }
+    return weighs_more(severity, kind, least) ? least : &f->scrap;
+}
+
 struct finding *findings_add(struct findings *f, enum finding_kind kind, enum severity severity,
                              const char *object)
 {
-    struct finding *at = f->n < FINDINGS_MAX ? &f->items[f->n++] : &f->scrap;
+    bool full = f->n == FINDINGS_MAX;
+    struct finding *at = full ? place_in_full(f, kind, severity) : &f->items[f->n++];
     struct sentence s;
-    f->left_out += at == &f->scrap ? 1 : 0;
+    f->left_out += full ? 1 : 0;
     f->severity = severity_higher(f->severity, severity);
     at->kind = kind;
     at->severity = severity;

@@ -1,5 +1,5 @@
 /* What the rules find: each a thing an operator should know, with its name, how bad it is, since when, what it says, the one next command
- * or deed, and what not to do. Bounded: what does not fit is counted. */
+ * or deed, and what not to do. Bounded: what does not fit is counted, and it is the least that does not fit. */
 #ifndef MQ_RAFT_RULES_FINDING_H
 #define MQ_RAFT_RULES_FINDING_H
 

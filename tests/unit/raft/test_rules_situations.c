@@ -681,6 +681,26 @@ static void more_findings_than_there_is_room_for_are_counted(void)
     CHECK_EQ(f.severity, SEVERITY_RED);
 }
 
+/* A network in pieces is a finding for every pair of nodes; what must never be is among them, or after them. */
+static void what_does_not_fit_is_the_least_of_it(void)
+{
+    static struct findings f;
+    findings_init(&f);
+    findings_add(&f, FINDING_AWAY, SEVERITY_BLUE, "blue");
+    for (unsigned i = 0; i < FINDINGS_MAX + 100; i++) {
+        findings_add(&f, FINDING_LINK_CUT, SEVERITY_YELLOW, "yellow");
+    }
+    findings_add(&f, FINDING_TWO_LEADERS, SEVERITY_RED, "red");
+    findings_add(&f, FINDING_LAG, SEVERITY_YELLOW, "an effect");
+    findings_sort(&f);
+    CHECK_EQ(f.n, FINDINGS_MAX);
+    CHECK_EQ(f.left_out, 103);
+    CHECK_STR_EQ(f.items[0].object, "red");
+    for (unsigned i = 1; i < f.n; i++) {
+        CHECK_STR_EQ(f.items[i].object, "yellow");
+    }
+}
+
 CHECK_MAIN
 {
     RUN(each_situation_is_named_with_its_severity_and_what_is_survived);
@@ -700,4 +720,5 @@ CHECK_MAIN
     RUN(a_node_that_just_came_back_is_not_cut_off_from_those_who_wait_to_hear_it);
     RUN(a_node_that_started_a_moment_ago_accuses_nobody);
     RUN(more_findings_than_there_is_room_for_are_counted);
+    RUN(what_does_not_fit_is_the_least_of_it);
 }
