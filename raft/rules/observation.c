@@ -70,6 +70,14 @@ bool observation_connected(const struct observation *o, unsigned a, unsigned b)
     return a == b || (!deaf(o, a, b) && !deaf(o, b, a));
 }
 
+/* A newer term, or in the same term the lower number: two leaders of one term are found apart, and all else must not depend on order. */
+static bool goes_before(const struct observation *o, unsigned place, uint64_t term,
+                        const struct observed_shard *s)
+{
+    return s->leader < 0 || term > s->term ||
+           (term == s->term && o->nodes[place].node < o->nodes[s->leader].node);
+}
+
 void observation_leader(const struct observation *o, struct observed_shard *s)
 {
     s->leader = -1;
@@ -77,7 +85,7 @@ void observation_leader(const struct observation *o, struct observed_shard *s)
     s->term = 0;
     for (unsigned i = 0; i < s->replicas_n; i++) {
         const struct observed_replica *r = &s->replicas[i];
-        if (r->known && r->leads && (s->leader < 0 || r->term > s->term)) {
+        if (r->known && r->leads && goes_before(o, r->place, r->term, s)) {
             s->leader = (int)r->place;
             s->term = r->term;
         }
@@ -85,7 +93,9 @@ void observation_leader(const struct observation *o, struct observed_shard *s)
     for (unsigned i = 0; i < s->replicas_n; i++) {
         const struct observed_replica *r = &s->replicas[i];
         if (r->known && !r->leads && r->follows >= 0 && r->leader_age_ms <= SAID_MS_MAX &&
-            r->term > s->term && !o->nodes[r->follows].speaks) {
+            !o->nodes[r->follows].speaks &&
+            (s->leader_hearsay ? goes_before(o, (unsigned)r->follows, r->term, s)
+                               : r->term > s->term)) {
             s->leader = r->follows;
             s->leader_hearsay = true;
             s->term = r->term;

@@ -77,7 +77,6 @@ struct observed_shard {
     char name[NAME_MAX_BYTES + 1];
     unsigned preference_n;
     char preference[8][NAME_MAX_BYTES + 1];
-    bool cross_site; /* the durability mode in force */
     struct observed_replica replicas[MEMBERS_MAX];
     unsigned replicas_n;
     int leader;          /* place; -1 = none known now. See observation_leader() */

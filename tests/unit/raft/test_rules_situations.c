@@ -701,6 +701,24 @@ static void what_does_not_fit_is_the_least_of_it(void)
     }
 }
 
+/* Whoever is named first: nothing else may come and go with the order. */
+static void of_two_leaders_of_one_term_the_same_one_is_taken_in_any_order(void)
+{
+    for (unsigned swapped = 0; swapped < 2; swapped++) {
+        world(SH1);
+        two_leaders_of_one_term();
+        struct observed_replica first = *replica(SHARD_BJ, BJ1);
+        if (swapped != 0) {
+            *replica(SHARD_BJ, BJ1) = *replica(SHARD_BJ, SH2);
+            *replica(SHARD_BJ, SH2) = first;
+        }
+        observation_leader(&w.o, &w.shards[SHARD_BJ]);
+        CHECK_EQ(w.shards[SHARD_BJ].leader, BJ1);
+        judge();
+        CHECK_STR_EQ(names(), "TWO_LEADERS");
+    }
+}
+
 CHECK_MAIN
 {
     RUN(each_situation_is_named_with_its_severity_and_what_is_survived);
@@ -721,4 +739,5 @@ CHECK_MAIN
     RUN(a_node_that_started_a_moment_ago_accuses_nobody);
     RUN(more_findings_than_there_is_room_for_are_counted);
     RUN(what_does_not_fit_is_the_least_of_it);
+    RUN(of_two_leaders_of_one_term_the_same_one_is_taken_in_any_order);
 }
