@@ -108,7 +108,7 @@ static bool source(const struct observation *o, const struct observed_shard *s)
         const struct observed_replica *r = &s->replicas[i];
         enum standing its = standing(o, r);
         if (keeps_state(o, s, r->place) &&
-            (its == STANDING_OPENS || (its == STANDING_GOOD && holders_reaches(r, first)))) {
+            (its == STANDING_OPENS || (its == STANDING_GOOD && holders_reaches(s, r, first)))) {
             return true;
         }
     }

@@ -31,14 +31,27 @@ uint64_t holders_first(const struct observation *o, const struct observed_shard 
     return first;
 }
 
-bool holders_reaches(const struct observed_replica *r, uint64_t first)
+bool holders_reaches(const struct observed_shard *s, const struct observed_replica *r,
+                     uint64_t first)
 {
-    return first <= 1 || index_of(r) >= first - 1 || (r->lag_known && r->lag_ms <= SAID_MS_MAX);
+    return first <= 1 || (int)r->place == s->leader || index_of(r) >= first - 1 ||
+           (r->lag_known && r->lag_ms <= SAID_MS_MAX);
 }
 
 /* ---- what one site has alone ---- */
 
-/* How many entries; 0: others can go on without it, or nothing is known of them. */
+/* The newest that anybody is known to have. */
+static uint64_t newest(const struct observed_shard *s)
+{
+    uint64_t most = 0;
+    for (unsigned i = 0; i < s->replicas_n; i++) {
+        uint64_t index = index_of(&s->replicas[i]);
+        most = index > most ? index : most;
+    }
+    return most;
+}
+
+/* How many entries; 0: others can go on without it, or are not known well enough to accuse them. */
 static uint64_t sole_entries(const struct observation *o, const struct observed_shard *s,
                              unsigned site)
 {
@@ -50,14 +63,15 @@ static uint64_t sole_entries(const struct observation *o, const struct observed_
     uint64_t first = holders_first(o, s, gone);
     for (unsigned i = 0; i < s->replicas_n; i++) {
         const struct observed_replica *r = &s->replicas[i];
+        uint64_t index = (int)r->place == s->leader ? newest(s) : index_of(r);
         if (role_of(o, s, i) != ROLE_DATA || !observation_voter_good(o, r)) {
             continue;
         }
-        if (!gone[i] && holders_reaches(r, first)) {
+        if (!gone[i] && (index == 0 || holders_reaches(s, r, first))) {
             return 0;
         }
         uint64_t *most = gone[i] ? &here : &elsewhere;
-        *most = index_of(r) > *most ? index_of(r) : *most;
+        *most = index > *most ? index : *most;
     }
     return elsewhere > 0 && here > elsewhere ? here - elsewhere : 0;
 }

@@ -12,9 +12,10 @@
  * replica. */
 uint64_t holders_first(const struct observation *o, const struct observed_shard *s,
                        const bool *gone);
-/* Has the copy everything before that entry? What is not known of it, it has not; words of copies are up to SAID_MS_MAX apart, and one
- * that lags no more than that has all. */
-bool holders_reaches(const struct observed_replica *r, uint64_t first);
+/* Has the copy everything before that entry? The leader's has; what is not known of another, it has not. Words of copies are up to
+ * SAID_MS_MAX apart, and one that lags no more than that has all. */
+bool holders_reaches(const struct observed_shard *s, const struct observed_replica *r,
+                     uint64_t first);
 /* SOLE_SITE: what no voter of another site has, or could get from a witness. */
 void holders_judge(const struct observation *o, struct findings *f);
 

@@ -22,7 +22,8 @@ static bool is_data(const struct left *l, unsigned i)
 
 static bool can_go_on(const struct left *l, unsigned i, uint64_t first)
 {
-    return l->good[i] && !l->gone[i] && is_data(l, i) && holders_reaches(&l->s->replicas[i], first);
+    return l->good[i] && !l->gone[i] && is_data(l, i) &&
+           holders_reaches(l->s, &l->s->replicas[i], first);
 }
 
 static void left_init(struct left *l, const struct observation *o, const struct observed_shard *s)

@@ -430,6 +430,27 @@ static void a_site_is_survived_only_while_the_witness_has_what_the_others_lack(v
     CHECK_EQ(w.verdict.survival.site[WIT1], SITE_LOSS_STOPS);
 }
 
+/* Only the witness's words of the newest entry come there, and of the leader that it leads. */
+static void the_site_that_lacks_them_says_the_same(void)
+{
+    world(SH1);
+    lead(SHARD_DIR, SH1, 4);
+    data_centres_cut();
+    witness_cut_at(4000);
+    judge();
+    CHECK_STR_EQ(w.verdict.survives, "survives site shanghai, NOT site beijing or witness");
+    CHECK_EQ(strncmp(found(FINDING_SOLE_SITE)->text, "beijing alone holds 4900 entries", 32), 0);
+    world(BJ1);
+    data_centres_cut();
+    witness_cut_at(4000);
+    for (unsigned i = SH1; i <= SH2; i++) { /* a new leader does not know yet what they have */
+        replica(SHARD_BJ, i)->match_index = 0;
+    }
+    judge();
+    CHECK_EQ(w.verdict.survival.site[BJ1], SITE_LOSS_STOPS);
+    CHECK(found(FINDING_SOLE_SITE) == NULL);
+}
+
 /* One copy of the other site that has enough is a source for the rest of it. */
 static void one_copy_that_can_go_on_is_enough(void)
 {
@@ -559,6 +580,7 @@ static void copies_that_wait_for_a_lost_site_are_no_reason_to_promise_that_nothi
     CHECK_STR_EQ(lost_next(), "bring back ANY 2 of bj1 bj2: heals itself, nothing is lost");
     world(SH1); /* not copying yet, and behind what the witness has cut */
     site_lost();
+    lead(SHARD_BJ, WIT1, 6);
     replica(SHARD_BJ, SH2)->ok = replica(SHARD_BJ, SH2)->voter = false;
     witness_cut_at(4000);
     CHECK_STR_EQ(lost_next(),
@@ -725,6 +747,7 @@ CHECK_MAIN
     RUN(the_words_do_not_depend_on_the_order_of_nodes_and_shards);
     RUN(a_site_without_the_directory_s_leader_says_who_leads_it_and_what_it_serves);
     RUN(a_site_is_survived_only_while_the_witness_has_what_the_others_lack);
+    RUN(the_site_that_lacks_them_says_the_same);
     RUN(one_copy_that_can_go_on_is_enough);
     RUN(a_copy_that_keeps_up_is_not_behind_the_witness);
     RUN(the_directory_is_not_lost_with_what_its_witness_cut);
