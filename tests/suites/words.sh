@@ -1,7 +1,7 @@
 #!/bin/bash
 # words: real clusters lose nodes, sites, links and power, and `status` and `explain` say what happened by its name, what is survived, what to
 # do, and end with the right code.
-# seconds-max: 240
+# seconds-max: 300
 set -uo pipefail
 export LC_ALL=C
 CLUSTER_BIN=${MQ_BUILD_GCC:-build/gcc}/bin
@@ -11,6 +11,7 @@ source tests/lib/suite.sh
 suite_begin words cluster_cleanup
 
 cluster_init "$MQ_TMP" five || exit 1
+cluster_set all raft 'segment_bytes = 4MB' 'log_retain = 3MB' # a witness that soon cuts what a site behind a cut link lacks
 cluster_links "$TOOLS/linkproxy" "$MQ_TMP" || exit 1
 # between A B VERB: both links of two nodes
 between() { cluster_link "$1-$2 $3" "$2-$1 $3"; }
@@ -96,6 +97,22 @@ check the_site_without_the_directory_s_leader_names_the_cut_too says 20 12 sh1 s
 check and_explains_who_leads says 20 12 sh1 explain mail-shanghai -- 'leader sh'
 cluster_link '* heal'
 check healed_all_is_whole whole sh1
+
+# ---- ... for longer than the witness keeps what one of them lacks, and then the other burns ----
+cluster_user anna mail-beijing || exit 1
+for a in bj1 bj2; do for b in sh1 sh2; do between $a $b cut; done; done
+check what_is_acknowledged_in_one_site "$TOOLS/writer" --nodes "$(cluster_address bj1 bj2)" --ca "$CLUSTER_CA" --cert "$CLUSTER_CERT" \
+    --key "$CLUSTER_KEY" --user anna --fill 100000 --value 200
+check is_said_to_be_there_alone says 20 10 bj1,wit1 status -- 'survives site shanghai, NOT site beijing or witness' \
+    'ORANGE SOLE_SITE: beijing alone holds [0-9]+ entries of mail-beijing' 'do not: stop nodes of beijing'
+cluster_kill bj1 bj2
+check nobody_promises_that_nothing_is_lost says 30 11 sh1,sh2,wit1 status -- '^RED QUORUM_LOST: mail-beijing: ' \
+    'next: bring back at least 1 of bj1 bj2: their disks alone may hold what sh1 sh2 must copy'
+cluster_link '* heal'
+cluster_start bj1 # one of its disks is enough
+check with_one_of_its_disks_the_shard_serves says 60 10 sh1,sh2 status -- '^YELLOW NODE_DOWN .*bj2' '3/3 shards led'
+cluster_start bj2
+check and_with_both_all_is_whole whole sh1
 
 # ---- one way between the data centres: what beijing sends to shanghai is lost ----
 for a in bj1 bj2; do for b in sh1 sh2; do cluster_link "$a-$b forward-silent" "$b-$a backward-silent"; done; done
