@@ -105,6 +105,17 @@ void log_file_close(struct log_file *f)
     f->fd = -1;
 }
 
+void log_file_again(struct log_file *f, const char *position)
+{
+    uint64_t gaps = f->gaps, skipped = f->lines_skipped;
+    log_file_close(f);
+    if (position[0] != '\0') {
+        log_file_open(f, f->path, position);
+    }
+    f->gaps += gaps;
+    f->lines_skipped = skipped;
+}
+
 void log_file_position(const struct log_file *f, char out[LOG_FILE_POSITION_MAX])
 {
     bool ok = false;

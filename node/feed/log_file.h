@@ -35,6 +35,8 @@ struct log_file {
 /* OK also when there is no file yet. */
 enum status log_file_open(struct log_file *f, const char *path, const char *position);
 void log_file_close(struct log_file *f);
+/* Back to a position of this open file; an empty one is of a time when there was no file. One that cannot be opened now is waited for. */
+void log_file_again(struct log_file *f, const char *position);
 /* Hands out whole lines (borrowed, without their end) until `line` returns false or there are no more for now. */
 enum status log_file_read(struct log_file *f, uint64_t now_ms,
                           bool (*line)(void *arg, const char *data, size_t size), void *arg);

@@ -157,51 +157,19 @@ static void put_event(struct queue_feed *q, const struct maillog_event *e)
     q->pieces_events++;
 }
 
-/* qmgr says that an item expires, sends the bounces, and removes it: a sweep may list it for the first time in between, when all that
- * the log still says of it is that it was removed. */
-static struct queue_expired *expired_find(struct queue_feed *q, const char *id)
-{
-    for (unsigned i = 0; i < QUEUE_EXPIRED_KEPT; i++) {
-        if (strcmp(q->expired[i].id, id) == 0) {
-            return &q->expired[i];
-        }
-    }
-    return NULL;
-}
-
-static void expired_keep(struct queue_feed *q, const struct maillog_event *e)
-{
-    struct queue_expired *x = expired_find(q, e->id);
-    x = x != NULL ? x : &q->expired[q->expired_next++ % QUEUE_EXPIRED_KEPT];
-    memcpy(x->id, e->id, sizeof(x->id));
-    x->at = e->at;
-}
-
-/* What is said of it from here on is of another item: Postfix uses short ids again. */
-static void expired_forget(struct queue_feed *q, const char *id)
-{
-    struct queue_expired *x = expired_find(q, id);
-    if (x != NULL) {
-        x->id[0] = '\0';
-    }
-}
-
-static void expired_put(struct queue_feed *q, const char *id)
-{
-    const struct queue_expired *x = expired_find(q, id);
-    if (x != NULL) {
-        struct maillog_event e = {.kind = MAILLOG_EXPIRED, .at = x->at};
-        memcpy(e.id, x->id, sizeof(e.id));
-        put_event(q, &e);
-    }
-}
-
 static bool on_event(struct queue_log *l, const struct maillog_event *e);
 
 static void on_log_stopped(struct queue_log *l)
 {
     struct queue_feed *q = l->arg;
     q->log_stopped = true;
+}
+
+/* The cluster has what the log says up to here, or will never take it. */
+static void log_reported(struct queue_feed *q)
+{
+    queue_log_position(&q->log, q->position_done);
+    q->outcome_tries = 0;
 }
 
 /* The log is followed from here on for as long as we run: what is reported of it is in the cluster, also when it is loaded again. */
@@ -218,6 +186,7 @@ static void open_log(struct queue_feed *q)
                  q->instance, q->log_path, q->position, status_name(s));
     }
     snprintf(q->position_sent, sizeof(q->position_sent), "%s", q->position);
+    log_reported(q);
 }
 
 static void loaded(struct queue_feed *q)
@@ -245,20 +214,21 @@ static bool on_event(struct queue_log *l, const struct maillog_event *e)
     bool ends =
         e->kind == MAILLOG_REMOVED || e->kind == MAILLOG_DELETED || e->kind == MAILLOG_REQUEUED;
     bool known = queue_table_has(&q->table, e->id);
-    if (known && e->kind == MAILLOG_REMOVED) {
-        expired_put(q, e->id);
+    struct maillog_event expired;
+    if (known && e->kind == MAILLOG_REMOVED && queue_expired_find(&q->expired, e->id, &expired)) {
+        put_event(q, &expired);
     }
     if (ends || (known && e->kind == MAILLOG_EXPIRED)) {
-        expired_forget(q, e->id);
+        queue_expired_forget(&q->expired, e->id);
     } else if (e->kind == MAILLOG_EXPIRED) {
-        expired_keep(q, e);
+        queue_expired_keep(&q->expired, e);
     }
     if (!known) {
         return true; /* it came and went between two sweeps */
     }
     put_event(q, e);
     if (ends) {
-        q->gone_n -= queue_table_remove_id(&q->table, e->id);
+        q->gone_n -= queue_table_end_id(&q->table, e->id);
     }
     return q->pieces_events + 1 < QUEUE_WIRE_EVENTS_MAX && /* one line may be two events */
            q->pieces.size < QUEUE_WIRE_BYTES;
@@ -326,11 +296,27 @@ static void poll_log(struct queue_feed *q)
 static void outcome_answered(struct queue_feed *q)
 {
     clear_pieces(q);
+    log_reported(q);
     snprintf(q->position_sent, sizeof(q->position_sent), "%s", q->position);
     q->position_ms = queue_now_ms(q);
     if (q->loaded) {
         poll_log(q);
     }
+}
+
+/* The same lines are read and told again. When that helps nothing they are passed over: what they end is in the table again once that is
+ * loaded, and ends as missing. */
+static void outcome_gave_up(struct queue_feed *q)
+{
+    clear_pieces(q);
+    q->loaded = false;
+    if (++q->outcome_tries < QUEUE_FEED_OUTCOME_TRIES) {
+        queue_log_again(&q->log, q->position_done);
+        return;
+    }
+    log_warn("event=feed.queue_outcomes_lost instance=%s from=\"%s\" to=\"%s\"", q->instance,
+             q->position_done, q->position);
+    log_reported(q);
 }
 
 /* ---- the listing ---- */
@@ -357,11 +343,11 @@ static bool on_item(struct postqueue *p, const struct postqueue_item *item)
     uint64_t content = queue_content_of(item);
     struct queue_entry *e = queue_table_find(&q->table, item->id, item->arrival);
     q->counters.items++;
-    if (e != NULL && e->content == content && e->missing == 0 && !e->gone) {
+    if (e != NULL && e->content == content && e->missing == 0 && !e->gone && !e->ended) {
         e->seen = q->sweep;
         return true;
     }
-    if (e == NULL && passes_by(q, item)) {
+    if ((e == NULL || e->ended) && passes_by(q, item)) {
         return true;
     }
     enum status s = queue_table_put(&q->table, item->id, item->arrival, &e);
@@ -375,7 +361,7 @@ static bool on_item(struct postqueue *p, const struct postqueue_item *item)
         return true;
     }
     q->gone_n -= e->gone ? 1 : 0;
-    e->gone = false;
+    e->gone = e->ended = false;
     e->content = content;
     e->seen = q->sweep;
     e->missing = 0;
@@ -523,7 +509,7 @@ static void end_sweep(struct queue_feed *q, bool complete)
         (unsigned long long)n->loads, (unsigned long long)q->log.lines);
 }
 
-/* What the cluster has closed with this sweep: kept so that the log can say how it ended, if there is room. */
+/* What the cluster has closed with this sweep: kept so that the log can say how it ended, if it has not and there is room. */
 static void mark_gone(struct queue_feed *q)
 {
     uint32_t at = 0;
@@ -532,7 +518,7 @@ static void mark_gone(struct queue_feed *q)
         if (e->missing < 2 || e->gone) {
             continue;
         }
-        if (q->gone_n == QUEUE_GONE_MAX) {
+        if (e->ended || q->gone_n == QUEUE_GONE_MAX) {
             queue_table_remove(&q->table, e);
             continue;
         }
@@ -597,9 +583,10 @@ void queue_gave_up(struct queue_feed *q, enum queue_ask ask)
         } else {
             end_sweep(q, false);
         }
-    } else if (q->step == QUEUE_WAIT && ask == QUEUE_ASK_OUTCOME) {
-        clear_pieces(q);
     } else {
+        if (ask == QUEUE_ASK_OUTCOME || q->pieces_events > 0) { /* maybe it was the lease for it */
+            outcome_gave_up(q);
+        }
         try_later(q, QUEUE_LOAD);
     }
 }

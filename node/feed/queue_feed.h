@@ -9,25 +9,28 @@
  *
  * One question to the cluster is under way at a time, tried again until it is answered; while it is, postqueue is paused.
  * A listing that fails, is cut, or holds a line that is none, is reported as far as it goes and is no complete sweep. Whenever it is
- * not certain that the table is what the cluster has (another feed had the lease, a page was given up), it is loaded again.
+ * not certain that the table is what the cluster has (another feed had the lease, a page or an outcome was given up), it is loaded again. What the log has ended stays in the table until
+ * sweeps have reported it missing: the cluster may not have taken the log's word (its time was before the arrival).
  * Nothing is kept on this host. Ends: queue_feed_stop -> stopped() once. */
 #ifndef MQ_NODE_FEED_QUEUE_FEED_H
 #define MQ_NODE_FEED_QUEUE_FEED_H
 
 #include "node/feed/feed_config.h"
+#include "node/feed/queue_expired.h"
 #include "node/feed/queue_log.h"
 #include "node/feed/queue_table.h"
 #include "node/feed/queue_wire.h"
 #include "node/feed/trouble.h"
 #include "node/feed/uplink.h"
 
-#define QUEUE_FEED_TICK_MS      100u
-#define QUEUE_FEED_RETRY_MIN_MS 100u
-#define QUEUE_FEED_RETRY_MAX_MS 2000u
-#define QUEUE_FEED_POSITION_MS  10000u /* how often a position alone is worth a command */
-#define QUEUE_FEED_READS_MAX    64u    /* pieces of the log in one go */
-#define QUEUE_GONE_MAX          20000u /* items that wait for the log to say how they ended */
-#define QUEUE_INSTANCE_MAX      63u
+#define QUEUE_FEED_TICK_MS       100u
+#define QUEUE_FEED_RETRY_MIN_MS  100u
+#define QUEUE_FEED_RETRY_MAX_MS  2000u
+#define QUEUE_FEED_POSITION_MS   10000u /* how often a position alone is worth a command */
+#define QUEUE_FEED_READS_MAX     64u    /* pieces of the log in one go */
+#define QUEUE_FEED_OUTCOME_TRIES 3u     /* of the same lines, while the cluster refuses them */
+#define QUEUE_GONE_MAX           20000u /* items that wait for the log to say how they ended */
+#define QUEUE_INSTANCE_MAX       63u
 
 struct queue_feed;
 
@@ -56,13 +59,6 @@ enum queue_ask {
 
 struct queue_counters {
     uint64_t sweeps, incomplete, items, changed, missing, events, deferred, loads;
-};
-
-#define QUEUE_EXPIRED_KEPT 16u
-
-struct queue_expired {
-    char id[POSTQUEUE_ID_MAX + 1];
-    uint64_t at;
 };
 
 struct queue_feed {
@@ -107,11 +103,11 @@ struct queue_feed {
     size_t settings_n;
     /* the log */
     struct queue_log log;
-    struct queue_expired
-        expired[QUEUE_EXPIRED_KEPT]; /* before a sweep listed them; the oldest is forgotten */
-    unsigned expired_next;
+    struct queue_expired expired;
     char position[QUEUE_LOG_POSITION_MAX], position_sent[QUEUE_LOG_POSITION_MAX];
+    char position_done[QUEUE_LOG_POSITION_MAX]; /* from where it is read again if need be */
     uint64_t position_ms;
+    unsigned outcome_tries; /* given up, one after the other */
     struct queue_counters counters;
     uint8_t rest[CHILD_READ_MAX];
     void (*stopped)(struct queue_feed *q);

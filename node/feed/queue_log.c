@@ -39,6 +39,11 @@ static void on_ended(struct child *c)
         l->stopped(l);
         return;
     }
+    if (l->again) { /* we ended it */
+        l->again = false;
+        l->start_ms = 0;
+        return;
+    }
     l->child_failed = true;
     log_warn("event=feed.journal_ended exit=%lld signal=%d error=\"%s\"", (long long)c->exit_status,
              c->signal, c->error);
@@ -100,6 +105,9 @@ static enum status poll_journal(struct queue_log *l, uint64_t now_ms)
         buffer_clear(&l->pending);
         s = start_journal(l, now_ms);
     }
+    if (l->again) {
+        return OK;
+    }
     child_touch(&l->child); /* it may have nothing to say for a long time */
     if (take_pending(l)) {
         child_resume(&l->child);
@@ -108,6 +116,13 @@ static enum status poll_journal(struct queue_log *l, uint64_t now_ms)
 }
 
 /* ---- both ---- */
+
+static void take_cursor(struct queue_log *l, const char *position)
+{
+    if (strncmp(position, "journal ", 8) == 0) {
+        snprintf(l->cursor, sizeof(l->cursor), "%s", position + 8);
+    }
+}
 
 enum status queue_log_open(struct queue_log *l, uv_loop_t *loop, const char *path,
                            const char *journalctl, const char *name, const char *position)
@@ -122,10 +137,23 @@ enum status queue_log_open(struct queue_log *l, uv_loop_t *loop, const char *pat
     if (!l->journal) {
         return log_file_open(&l->file, l->path, position);
     }
-    if (strncmp(position, "journal ", 8) == 0) {
-        snprintf(l->cursor, sizeof(l->cursor), "%s", position + 8);
-    }
+    take_cursor(l, position);
     return OK;
+}
+
+void queue_log_again(struct queue_log *l, const char *position)
+{
+    if (!l->journal) {
+        log_file_again(&l->file, position);
+        return;
+    }
+    take_cursor(l, position);
+    buffer_clear(&l->pending);
+    l->skipping = false;
+    if (child_active(&l->child)) {
+        l->again = true;
+        child_kill(&l->child);
+    }
 }
 
 enum status queue_log_poll(struct queue_log *l, uint64_t now_ms, uint64_t now_s)

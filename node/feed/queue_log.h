@@ -17,7 +17,7 @@
 struct queue_log {
     uv_loop_t *loop;
     const char *journalctl, *name; /* borrowed; name: the instance's syslog_name */
-    bool journal, stopping, child_failed;
+    bool journal, stopping, child_failed, again;
     struct log_file file;
     struct child child;
     uint64_t start_ms; /* not before this */
@@ -41,6 +41,8 @@ enum status queue_log_open(struct queue_log *l, uv_loop_t *loop, const char *pat
 enum status queue_log_poll(struct queue_log *l, uint64_t now_ms, uint64_t now_s);
 /* Everything up to here has been handed out; empty: nothing to go by yet. */
 void queue_log_position(const struct queue_log *l, char out[QUEUE_LOG_POSITION_MAX]);
+/* What was handed out since that position is handed out again. */
+void queue_log_again(struct queue_log *l, const char *position);
 void queue_log_stop(struct queue_log *l);
 
 #endif

@@ -62,7 +62,8 @@ bool queue_table_has(const struct queue_table *t, const char *id)
 {
     uint32_t i = t->capacity == 0 ? 0 : first_slot(t, id);
     for (uint32_t n = 0; n < t->capacity && t->slots[i].state != SLOT_EMPTY; n++) {
-        if (t->slots[i].state == SLOT_USED && strcmp(t->slots[i].id, id) == 0) {
+        if (t->slots[i].state == SLOT_USED && !t->slots[i].ended &&
+            strcmp(t->slots[i].id, id) == 0) {
             return true;
         }
         i = (i + 1) & (t->capacity - 1);
@@ -134,14 +135,17 @@ void queue_table_remove(struct queue_table *t, struct queue_entry *e)
     t->used--;
 }
 
-uint32_t queue_table_remove_id(struct queue_table *t, const char *id)
+uint32_t queue_table_end_id(struct queue_table *t, const char *id)
 {
     uint32_t gone = 0;
     uint32_t i = t->capacity == 0 ? 0 : first_slot(t, id);
     for (uint32_t n = 0; n < t->capacity && t->slots[i].state != SLOT_EMPTY; n++) {
         if (t->slots[i].state == SLOT_USED && strcmp(t->slots[i].id, id) == 0) {
             gone += t->slots[i].gone ? 1 : 0;
-            queue_table_remove(t, &t->slots[i]);
+            t->slots[i].ended = true;
+            if (t->slots[i].gone) {
+                queue_table_remove(t, &t->slots[i]);
+            }
         }
         i = (i + 1) & (t->capacity - 1);
     }

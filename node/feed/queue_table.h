@@ -1,5 +1,5 @@
-/* The open items of one queue as the cluster has them, and those that sweeps have closed and the log has not explained yet: what a sweep
- * finds is compared with it, so that only what differs is reported. Pure.
+/* The open items of one queue as the cluster has them, those that sweeps have closed and the log has not explained yet, and those that
+ * the log has ended and sweeps have not missed yet: what a sweep finds is compared with it, so that only what differs is reported. Pure.
  *
  * An item is named by queue id and arrival. 64 bytes an item, up to three times that while the table is sparse; at most
  * QUEUE_TABLE_MAX items. Pointers hold until the next put. */
@@ -17,6 +17,7 @@ struct queue_entry {
     uint32_t seen;   /* number of the sweep that listed it last */
     uint8_t missing; /* complete sweeps running that did not list it */
     bool gone;       /* closed by sweeps: the log may still say how */
+    bool ended;      /* the log has said how; if the cluster did not take that, sweeps close it */
     uint8_t state;   /* of the slot; the table's own */
     char id[POSTQUEUE_ID_MAX + 1];
 };
@@ -33,14 +34,14 @@ void queue_table_deinit(struct queue_table *t);
 /* Empty, with no memory held. */
 void queue_table_clear(struct queue_table *t);
 struct queue_entry *queue_table_find(struct queue_table *t, const char *id, uint64_t arrival);
-/* Is there one of this id, whatever its arrival? */
+/* Is there one of this id that has not ended, whatever its arrival? */
 bool queue_table_has(const struct queue_table *t, const char *id);
 /* Found, or a new one (content 0). FULL, NO_MEMORY. */
 enum status queue_table_put(struct queue_table *t, const char *id, uint64_t arrival,
                             struct queue_entry **out_e);
 void queue_table_remove(struct queue_table *t, struct queue_entry *e);
-/* All of this id. Returns how many of them were gone. */
-uint32_t queue_table_remove_id(struct queue_table *t, const char *id);
+/* The log has ended all of this id: those that are gone are removed, and counted; the others stay as ended. */
+uint32_t queue_table_end_id(struct queue_table *t, const char *id);
 /* The entry at *at or behind it, *at moved behind that; NULL at the end. Begin with 0. Removing the entry is allowed. */
 struct queue_entry *queue_table_next(struct queue_table *t, uint32_t *at);
 

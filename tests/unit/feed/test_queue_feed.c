@@ -21,6 +21,10 @@ static struct queue_feed feed;
 static char log_path[] = "/tmp/mq-test-queue-feed-XXXXXX";
 static char listing[16384]; /* what postqueue says */
 static char events[4096];   /* what the cluster was told: "ID=KIND " */
+static char missing[4096];  /* "ID " */
+static char
+    held[64]; /* the id of the one open item that the cluster has when it is asked; empty: none */
+static unsigned refusals; /* of outcomes, from now on */
 static bool stopped;
 
 /* ---- programs: node/feed/child.h, played ---- */
@@ -89,10 +93,22 @@ static void child_turn(void)
 static struct client_request *asked;
 static Mq__Command__BodyCase command;
 
+static void hear_missing(const Mq__QueueReport *r)
+{
+    for (size_t i = 0; i < r->n_missing; i++) {
+        size_t n = strlen(missing);
+        CHECK(n + 40 < sizeof(missing));
+        snprintf(missing + n, sizeof(missing) - n, "%s ", r->missing[i]->id);
+    }
+}
+
 static void hear(const Mq__Command *c)
 {
     command = c->body_case;
-    if (c->body_case != MQ__COMMAND__BODY_QUEUE_OUTCOME) {
+    if (c->body_case == MQ__COMMAND__BODY_QUEUE_REPORT) {
+        hear_missing(c->queue_report);
+    }
+    if (c->body_case != MQ__COMMAND__BODY_QUEUE_OUTCOME || refusals > 0) {
         return;
     }
     for (size_t i = 0; i < c->queue_outcome->n_events; i++) {
@@ -128,6 +144,28 @@ void uplink_heard(struct uplink *u, bool answered)
     (void)u, (void)answered;
 }
 
+static struct bytes pack_held(uint8_t bytes[200])
+{
+    Mq__QueryResult result = MQ__QUERY_RESULT__INIT;
+    Mq__QueueRow row = MQ__QUEUE_ROW__INIT, *rows = &row;
+    Mq__QueueItem item = MQ__QUEUE_ITEM__INIT;
+    item.id = held;
+    item.arrival = 1795000000;
+    item.state = MQ__QUEUE_ITEM__STATE__ACTIVE;
+    row.item = &item;
+    result.n_queue_items = held[0] != '\0' ? 1 : 0;
+    result.queue_items = &rows;
+    return (struct bytes){bytes, mq__query_result__pack(&result, bytes)};
+}
+
+static void answer(struct client_request *r, enum status status, struct bytes result)
+{
+    r->outcome = status == OK ? MQ__OUTCOME__OUTCOME_APPLIED : MQ__OUTCOME__OUTCOME_REFUSED;
+    r->status = status;
+    r->result = result;
+    r->done(r);
+}
+
 static void cluster_turn(void)
 {
     struct client_request *r = asked;
@@ -139,16 +177,22 @@ static void cluster_turn(void)
         return;
     }
     asked = NULL;
+    if (command == MQ__COMMAND__BODY__NOT_SET) {
+        answer(r, OK, pack_held(bytes));
+        return;
+    }
+    if (command == MQ__COMMAND__BODY_QUEUE_OUTCOME && refusals > 0) {
+        refusals--;
+        answer(r, STATUS_INVALID, (struct bytes){0});
+        return;
+    }
     token.epoch = token.position = 1;
     lease.token = &token;
     if (command == MQ__COMMAND__BODY_LEASE_ACQUIRE || command == MQ__COMMAND__BODY_LEASE_RENEW) {
         result.body_case = MQ__RESULT__BODY_LEASE;
         result.lease = &lease;
     }
-    r->outcome = MQ__OUTCOME__OUTCOME_APPLIED;
-    r->status = OK;
-    r->result = (struct bytes){bytes, mq__result__pack(&result, bytes)};
-    r->done(r);
+    answer(r, OK, (struct bytes){bytes, mq__result__pack(&result, bytes)});
 }
 
 /* ---- the world ---- */
@@ -197,7 +241,8 @@ static void begin(void)
     snprintf(config.postqueue, sizeof(config.postqueue), "/postqueue");
     config.queue_interval_ms = config.lease_ttl_ms = config.report_deadline_ms = 3600000;
     uplink.ready = true;
-    listing[0] = events[0] = '\0';
+    listing[0] = events[0] = missing[0] = held[0] = '\0';
+    refusals = 0;
     stopped = false;
     CHECK_EQ(uv_loop_init(&loop), 0);
     memset(&feed, 0, sizeof(feed));
@@ -220,14 +265,19 @@ static void end(void)
     memcpy(log_path + sizeof(log_path) - 7, "XXXXXX", 6);
 }
 
-/* Postfix writes a line, and the feed reads it. */
-static void log_line(const char *program, const char *id, const char *text)
+static void append_line(const char *program, const char *id, const char *text)
 {
-    uint64_t lines = feed.log.lines;
     FILE *f = fopen(log_path, "a");
     CHECK(f != NULL);
     fprintf(f, AT " mx postfix/%s[7]: %s: %s\n", program, id, text);
     CHECK_EQ(fclose(f), 0);
+}
+
+/* Postfix writes a line, and the feed reads it. */
+static void log_line(const char *program, const char *id, const char *text)
+{
+    uint64_t lines = feed.log.lines;
+    append_line(program, id, text);
     for (int i = 0; i < TURNS_MAX && feed.log.lines == lines; i++) {
         turn();
     }
@@ -363,6 +413,102 @@ static void of_more_than_are_kept_the_oldest_is_forgotten(void)
     end();
 }
 
+/* ---- what the cluster did not take ---- */
+
+/* The cluster may not have closed it: the log's time can be before its arrival. Sweeps do it then. */
+static void an_item_that_the_log_ended_is_reported_missing_all_the_same(void)
+{
+    begin();
+    list("3F2A");
+    list("3F2B");
+    sweep();
+    qmgr_removes("3F2A");
+    CHECK_STR_EQ(events, "3F2A=removed ");
+    list("3F2B");
+    sweep();
+    CHECK_STR_EQ(missing, "3F2A ");
+    qmgr_removes("3F2A"); /* of nobody we know */
+    list("3F2B");
+    sweep();
+    CHECK_STR_EQ(missing, "3F2A 3F2A ");
+    list("3F2B");
+    sweep();
+    CHECK_STR_EQ(missing, "3F2A 3F2A ");
+    CHECK_STR_EQ(events, "3F2A=removed ");
+    CHECK_EQ(feed.table.used, 1);
+    CHECK_EQ(feed.gone_n, 0);
+    end();
+}
+
+static void an_item_that_is_listed_after_its_end_is_another_look_at_it(void)
+{
+    begin();
+    list("3F2A");
+    sweep();
+    qmgr_removes("3F2A");
+    list("3F2A");
+    uint64_t changed = feed.counters.changed;
+    sweep();
+    CHECK_EQ(feed.counters.changed, changed + 1); /* it is reported, though it is as before */
+    qmgr_removes("3F2A");
+    CHECK_STR_EQ(events, "3F2A=removed 3F2A=removed ");
+    end();
+}
+
+static void what_sweeps_closed_and_the_log_explains_is_not_missed_again(void)
+{
+    begin();
+    list("3F2A");
+    sweep();
+    sweep();
+    sweep();
+    CHECK_STR_EQ(missing, "3F2A 3F2A ");
+    CHECK_EQ(feed.gone_n, 1);
+    qmgr_removes("3F2A");
+    CHECK_STR_EQ(events, "3F2A=removed ");
+    CHECK_EQ(feed.gone_n, 0);
+    CHECK_EQ(feed.table.used, 0);
+    sweep();
+    CHECK_STR_EQ(missing, "3F2A 3F2A ");
+    end();
+}
+
+static void a_refused_outcome_is_read_and_told_again(void)
+{
+    begin();
+    list("3F2A");
+    sweep();
+    config.queue_interval_ms = 50;
+    snprintf(held, sizeof(held), "3F2A");
+    refusals = QUEUE_FEED_OUTCOME_TRIES - 1;
+    append_line("qmgr", "3F2A", "removed");
+    for (int i = 0; i < TURNS_MAX && events[0] == '\0'; i++) {
+        turn();
+    }
+    CHECK_STR_EQ(events, "3F2A=removed ");
+    CHECK_EQ(refusals, 0);
+    CHECK_EQ(feed.counters.loads, QUEUE_FEED_OUTCOME_TRIES);
+    end();
+}
+
+static void an_outcome_that_is_refused_for_good_is_passed_over_and_its_item_missed(void)
+{
+    begin();
+    list("3F2A");
+    sweep();
+    config.queue_interval_ms = 50;
+    snprintf(held, sizeof(held), "3F2A");
+    refusals = QUEUE_FEED_OUTCOME_TRIES;
+    append_line("qmgr", "3F2A", "removed");
+    for (int i = 0; i < TURNS_MAX && strcmp(missing, "3F2A 3F2A ") != 0; i++) {
+        turn();
+    }
+    CHECK_STR_EQ(missing, "3F2A 3F2A ");
+    CHECK_EQ(refusals, 0);
+    CHECK_STR_EQ(events, "");
+    end();
+}
+
 CHECK_MAIN
 {
     RUN(an_item_that_is_listed_before_it_expires_is_told_line_by_line);
@@ -371,4 +517,9 @@ CHECK_MAIN
     RUN(an_item_that_was_never_listed_is_not_told);
     RUN(what_expired_and_was_deleted_is_told_as_deleted);
     RUN(of_more_than_are_kept_the_oldest_is_forgotten);
+    RUN(an_item_that_the_log_ended_is_reported_missing_all_the_same);
+    RUN(an_item_that_is_listed_after_its_end_is_another_look_at_it);
+    RUN(what_sweeps_closed_and_the_log_explains_is_not_missed_again);
+    RUN(a_refused_outcome_is_read_and_told_again);
+    RUN(an_outcome_that_is_refused_for_good_is_passed_over_and_its_item_missed);
 }

@@ -36,8 +36,17 @@ static void it_holds_what_was_put_and_not_removed(void)
         } else if (random_below(&random, 20) == 0) {
             unsigned twin = i ^ 1;
             used -= (there[i] ? 1u : 0u) + (there[twin] ? 1u : 0u);
+            queue_table_end_id(&t, id);
+            CHECK(!queue_table_has(&t, id));
+            for (unsigned k = 0; k < 2; k++) {
+                e = queue_table_find(&t, id, i ^ k);
+                CHECK_EQ(e != NULL, there[i ^ k]);
+                if (e != NULL) {
+                    CHECK(e->ended);
+                    queue_table_remove(&t, e);
+                }
+            }
             there[i] = there[twin] = false;
-            queue_table_remove_id(&t, id);
         } else if ((e = queue_table_find(&t, id, i)) != NULL) {
             CHECK_EQ(e->content, i);
             queue_table_remove(&t, e);
@@ -54,6 +63,25 @@ static void it_holds_what_was_put_and_not_removed(void)
     }
     CHECK_EQ(n, used);
     CHECK(t.capacity <= 4 * MODEL); /* what was removed does not make it grow */
+    queue_table_deinit(&t);
+}
+
+static void those_of_an_id_that_are_gone_end_at_once(void)
+{
+    struct queue_table t;
+    struct queue_entry *e;
+    queue_table_init(&t);
+    CHECK_OK(queue_table_put(&t, "A", 1, &e));
+    e->gone = true;
+    CHECK_OK(queue_table_put(&t, "A", 2, &e));
+    CHECK_OK(queue_table_put(&t, "B", 1, &e));
+    CHECK_EQ(queue_table_end_id(&t, "A"), 1);
+    CHECK(queue_table_find(&t, "A", 1) == NULL);
+    CHECK((e = queue_table_find(&t, "A", 2)) != NULL && e->ended);
+    CHECK(!queue_table_has(&t, "A"));
+    CHECK(queue_table_has(&t, "B"));
+    CHECK_OK(queue_table_put(&t, "A", 3, &e)); /* the id is used again */
+    CHECK(queue_table_has(&t, "A"));
     queue_table_deinit(&t);
 }
 
@@ -149,6 +177,7 @@ static void the_biggest_item_fits_a_command(void)
 CHECK_MAIN
 {
     RUN(it_holds_what_was_put_and_not_removed);
+    RUN(those_of_an_id_that_are_gone_end_at_once);
     RUN(content_does_not_depend_on_the_order_of_recipients);
     RUN(a_report_is_its_head_and_its_pieces);
     RUN(the_biggest_item_fits_a_command);
