@@ -198,7 +198,7 @@ static void loaded(struct queue_feed *q)
     log_info("event=feed.queue_loaded instance=%s items=%u complete_ms=%llu", q->instance,
              q->table.used, (unsigned long long)q->complete_ms);
     q->step = QUEUE_WAIT;
-    q->next_ms = 0;
+    q->next_ms = queue_now_ms(q); /* once what the log has is told */
     q->quiet = false;
 }
 
@@ -293,13 +293,21 @@ static void poll_log(struct queue_feed *q)
     }
 }
 
+/* A log that always has more (a queue that drains) puts off a sweep for one interval and no longer. */
+static bool sweep_due(const struct queue_feed *q)
+{
+    uint64_t now = queue_now_ms(q);
+    return now >= q->next_ms &&
+           (q->quiet || now >= q->next_ms + q->world->config->queue_interval_ms);
+}
+
 static void outcome_answered(struct queue_feed *q)
 {
     clear_pieces(q);
     log_reported(q);
     snprintf(q->position_sent, sizeof(q->position_sent), "%s", q->position);
     q->position_ms = queue_now_ms(q);
-    if (q->loaded) {
+    if (q->loaded && !sweep_due(q)) {
         poll_log(q);
     }
 }
@@ -629,7 +637,7 @@ static void wait_step(struct queue_feed *q)
         q->next_ms = 0;
     } else if (up && !queue_lease_enough(q)) {
         queue_ask(q, q->leased ? QUEUE_ASK_RENEW : QUEUE_ASK_ACQUIRE);
-    } else if (up && q->quiet && queue_now_ms(q) >= q->next_ms) {
+    } else if (up && sweep_due(q)) {
         start_listing(q);
     } else if (up) {
         poll_log(q);

@@ -3,6 +3,7 @@
  *   SETTINGS  postconf: its name (multi_instance_name, else the last part of its directory), the name it logs under, and where
  *   LOAD      the lease of the queue, then what the cluster has of it: position in the log, last complete sweep, open items
  *   WAIT      the log is read; what it says of items that the cluster has is reported; the lease is kept
+ *             The next sweep begins when the log has no more for now, or one interval late.
  *   LISTING   postqueue -j: what differs from the cluster's is reported in pages; the log waits meanwhile, so that an item is known
  *             before the line that ends it is read
  *   MISSING   the listing has ended completely: what it did not list, in pages, ends the sweep; back to WAIT

@@ -24,6 +24,7 @@ static char events[4096];   /* what the cluster was told: "ID=KIND " */
 static char missing[4096];  /* "ID " */
 static char
     held[64]; /* the id of the one open item that the cluster has when it is asked; empty: none */
+static bool log_goes_on;  /* each outcome that is answered finds another line */
 static unsigned refusals; /* of outcomes, from now on */
 static bool stopped;
 
@@ -116,6 +117,9 @@ static void hear(const Mq__Command *c)
         size_t n = strlen(events);
         CHECK(n + 60 < sizeof(events));
         CHECK_EQ(e->at, AT_S);
+        if (e->kind == MQ__QUEUE_EVENT__KIND__SENT) {
+            continue; /* many, and of no item's end */
+        }
         snprintf(events + n, sizeof(events) - n, "%s=%s ", e->id,
                  e->kind == MQ__QUEUE_EVENT__KIND__EXPIRED   ? "expired"
                  : e->kind == MQ__QUEUE_EVENT__KIND__REMOVED ? "removed"
@@ -166,6 +170,20 @@ static void answer(struct client_request *r, enum status status, struct bytes re
     r->done(r);
 }
 
+static void append_line(const char *program, const char *id, const char *text)
+{
+    FILE *f = fopen(log_path, "a");
+    CHECK(f != NULL);
+    fprintf(f, AT " mx postfix/%s[7]: %s: %s\n", program, id, text);
+    CHECK_EQ(fclose(f), 0);
+}
+
+static void append_sent(void)
+{
+    append_line("smtp", "3F2A",
+                "to=<r@far.test>, relay=x, delay=1, dsn=2.0.0, status=sent (250 ok)");
+}
+
 static void cluster_turn(void)
 {
     struct client_request *r = asked;
@@ -185,6 +203,9 @@ static void cluster_turn(void)
         refusals--;
         answer(r, STATUS_INVALID, (struct bytes){0});
         return;
+    }
+    if (command == MQ__COMMAND__BODY_QUEUE_OUTCOME && log_goes_on) {
+        append_sent();
     }
     token.epoch = token.position = 1;
     lease.token = &token;
@@ -243,6 +264,7 @@ static void begin(void)
     uplink.ready = true;
     listing[0] = events[0] = missing[0] = held[0] = '\0';
     refusals = 0;
+    log_goes_on = false;
     stopped = false;
     CHECK_EQ(uv_loop_init(&loop), 0);
     memset(&feed, 0, sizeof(feed));
@@ -263,14 +285,6 @@ static void end(void)
     CHECK_EQ(uv_loop_close(&loop), 0);
     unlink(log_path);
     memcpy(log_path + sizeof(log_path) - 7, "XXXXXX", 6);
-}
-
-static void append_line(const char *program, const char *id, const char *text)
-{
-    FILE *f = fopen(log_path, "a");
-    CHECK(f != NULL);
-    fprintf(f, AT " mx postfix/%s[7]: %s: %s\n", program, id, text);
-    CHECK_EQ(fclose(f), 0);
 }
 
 /* Postfix writes a line, and the feed reads it. */
@@ -413,6 +427,56 @@ static void of_more_than_are_kept_the_oldest_is_forgotten(void)
     end();
 }
 
+/* ---- when ---- */
+
+static void begin_a_drain(void)
+{
+    log_goes_on = true;
+    append_sent();
+    for (int i = 0; i < TURNS_MAX && asked == NULL; i++) {
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    feed.next_ms = uv_now(&loop);
+}
+
+static void a_log_that_always_has_more_does_not_keep_sweeps_waiting(void)
+{
+    begin();
+    list("3F2A");
+    sweep();
+    config.queue_interval_ms = 50;
+    list("3F2A");
+    uint64_t sweeps = feed.counters.sweeps;
+    begin_a_drain();
+    for (int i = 0; i < TURNS_MAX / 20 && feed.counters.sweeps < sweeps + 3; i++) {
+        turn();
+    }
+    CHECK_EQ(feed.counters.sweeps, sweeps + 3);
+    CHECK(feed.counters.events > 20); /* and the log was read in between */
+    end();
+}
+
+static void a_sweep_waits_for_the_log_for_one_interval(void)
+{
+    begin();
+    list("3F2A");
+    sweep();
+    uint64_t sweeps = feed.counters.sweeps;
+    begin_a_drain();
+    for (int i = 0; i < 200; i++) {
+        turn();
+    }
+    CHECK_EQ(feed.counters.sweeps, sweeps);
+    log_goes_on = false;
+    settle();
+    for (int i = 0; i < TURNS_MAX && feed.counters.sweeps == sweeps; i++) {
+        turn();
+    }
+    CHECK_EQ(feed.counters.sweeps, sweeps + 1);
+    settle();
+    end();
+}
+
 /* ---- what the cluster did not take ---- */
 
 /* The cluster may not have closed it: the log's time can be before its arrival. Sweeps do it then. */
@@ -511,6 +575,8 @@ static void an_outcome_that_is_refused_for_good_is_passed_over_and_its_item_miss
 
 CHECK_MAIN
 {
+    RUN(a_log_that_always_has_more_does_not_keep_sweeps_waiting);
+    RUN(a_sweep_waits_for_the_log_for_one_interval);
     RUN(an_item_that_is_listed_before_it_expires_is_told_line_by_line);
     RUN(an_item_that_is_first_listed_between_expired_and_removed_has_expired);
     RUN(an_item_that_expires_again_has_expired_once_more_and_no_more);
