@@ -72,16 +72,10 @@ static bool take_settings(struct queue_feed *q)
     return true;
 }
 
-/* Said once; tried again at each interval. */
+/* Tried again at each interval. */
 static void settings_trouble(struct queue_feed *q, const char *hint, const char *why)
 {
-    struct troubles *t = q->world->troubles;
-    if (trouble_find(t, "MQ-FEED-QUEUE-POSTFIX", q->directory) == NULL) {
-        log_error("event=feed.queue_left_out message=MQ-FEED-QUEUE-POSTFIX directory=%s why=\"%s\"",
-                  q->directory, why);
-    }
-    trouble_raise(t, "MQ-FEED-QUEUE-POSTFIX", q->directory, wall_ms(), hint,
-                  "the queue of the Postfix of %.100s is not followed: %.150s", q->directory, why);
+    queue_say_settings(q, hint, why);
     try_later(q, QUEUE_SETTINGS);
 }
 
@@ -111,12 +105,22 @@ static void settings_ended(struct child *c)
     q->next_ms = 0;
 }
 
+/* It may never end: a process that waits for a disk survives SIGKILL. */
+static void child_silent(struct child *c)
+{
+    struct queue_feed *q = c->arg;
+    if (!q->stopping && !queue_asks(q)) { /* else it waits for us */
+        queue_say_silent(q);
+    }
+}
+
 static void start_child(struct queue_feed *q, const char *const argv[],
                         void (*output)(struct child *, const uint8_t *, size_t),
                         void (*ended)(struct child *))
 {
     q->child.output = output;
     q->child.ended = ended;
+    q->child.silent = child_silent;
     q->child.arg = q;
     if (child_start(&q->child, q->world->loop, argv, -1, q->world->config->queue_deadline_ms) !=
         OK) {
@@ -234,29 +238,6 @@ static bool on_event(struct queue_log *l, const struct maillog_event *e)
            q->pieces.size < QUEUE_WIRE_BYTES;
 }
 
-static void say_log(struct queue_feed *q, enum status s)
-{
-    const char *name = q->log_path[0] != '\0' ? q->log_path : "journalctl";
-    bool absent = s == OK && !q->log.journal && q->log.file.fd < 0;
-    if (s == OK && !absent) {
-        if (trouble_clear(q->world->troubles, "MQ-FEED-QUEUE-LOG", q->instance)) {
-            log_info("event=feed.queue_log_read instance=%s log=%s", q->instance, name);
-        }
-        return;
-    }
-    const char *why = absent ? "it is not there" : status_text(s);
-    if (trouble_find(q->world->troubles, "MQ-FEED-QUEUE-LOG", q->instance) == NULL) {
-        log_warn(
-            "event=feed.queue_log_unreadable message=MQ-FEED-QUEUE-LOG instance=%s log=%s "
-            "why=\"%s\"",
-            q->instance, name, why);
-    }
-    trouble_raise(q->world->troubles, "MQ-FEED-QUEUE-LOG", q->instance, wall_ms(),
-                  "set [postfix] log to the file that Postfix writes, readable for mailfeed",
-                  "the log %.150s cannot be read (%.80s): what leaves the queue ends as unknown",
-                  name, why);
-}
-
 /* Until there is nothing more, or enough for a command. */
 static enum status read_log(struct queue_feed *q)
 {
@@ -281,7 +262,7 @@ static void poll_log(struct queue_feed *q)
         open_log(q);
     }
     enum status s = q->log_open ? read_log(q) : STATUS_NOT_FOUND;
-    say_log(q, s);
+    queue_say_log(q, s);
     if (!q->log_open) {
         q->quiet = true;
         return;
@@ -434,20 +415,6 @@ static void next_missing_page(struct queue_feed *q)
     send_page(q, true, e == NULL);
 }
 
-static void say_incomplete(struct queue_feed *q)
-{
-    const struct child *c = &q->child;
-    log_warn(
-        "event=feed.queue_listing_failed message=MQ-FEED-QUEUE-SWEEP instance=%s exit=%lld "
-        "signal=%d timed_out=%d bad_lines=%u items=%u error=\"%s\" then=\"nothing is closed\"",
-        q->instance, (long long)c->exit_status, c->signal, c->timed_out, q->parser.bad,
-        q->parser.items, c->error);
-    trouble_raise(q->world->troubles, "MQ-FEED-QUEUE-SWEEP", q->instance, wall_ms(),
-                  "run postqueue -c DIRECTORY -j on that host",
-                  "postqueue does not list the queue to its end (%s): %.150s",
-                  c->timed_out ? "it hangs" : "it failed, or was cut", c->error);
-}
-
 static void listing_ended(struct child *c)
 {
     struct queue_feed *q = c->arg;
@@ -456,7 +423,7 @@ static void listing_ended(struct child *c)
         return;
     }
     if (!whole && !q->sweep_given_up) {
-        say_incomplete(q);
+        queue_say_incomplete(q);
     }
     q->listing_over = true;
     q->listing_whole = whole && !q->sweep_given_up;
@@ -520,12 +487,13 @@ static void end_sweep(struct queue_feed *q, bool complete)
 /* What the cluster has closed with this sweep: kept so that the log can say how it ended, if it has not and there is room. */
 static void mark_gone(struct queue_feed *q)
 {
-    uint32_t at = 0;
+    uint32_t at = 0, vanished = 0;
     struct queue_entry *e;
     while ((e = queue_table_next(&q->table, &at)) != NULL) {
         if (e->missing < 2 || e->gone) {
             continue;
         }
+        vanished += e->ended ? 0 : 1;
         if (e->ended || q->gone_n == QUEUE_GONE_MAX) {
             queue_table_remove(&q->table, e);
             continue;
@@ -534,6 +502,7 @@ static void mark_gone(struct queue_feed *q)
         e->missing = 0;
         q->gone_n++;
     }
+    queue_say_wordless(q, queue_silence_sweep(&q->silence, q->log.ours, vanished));
 }
 
 static void page_answered(struct queue_feed *q)

@@ -19,6 +19,7 @@
 #include "node/feed/feed_config.h"
 #include "node/feed/queue_expired.h"
 #include "node/feed/queue_log.h"
+#include "node/feed/queue_silence.h"
 #include "node/feed/queue_table.h"
 #include "node/feed/queue_wire.h"
 #include "node/feed/trouble.h"
@@ -105,6 +106,7 @@ struct queue_feed {
     /* the log */
     struct queue_log log;
     struct queue_expired expired;
+    struct queue_silence silence;
     char position[QUEUE_LOG_POSITION_MAX], position_sent[QUEUE_LOG_POSITION_MAX];
     char position_done[QUEUE_LOG_POSITION_MAX]; /* from where it is read again if need be */
     uint64_t position_ms;

@@ -1,4 +1,4 @@
-/* Shared by queue_feed.c (the steps) and queue_ask.c (the questions to the cluster) only. */
+/* Shared by queue_feed.c (the steps), queue_ask.c (the questions to the cluster) and queue_say.c (the troubles) only. */
 #ifndef MQ_NODE_FEED_QUEUE_FEED_INTERNAL_H
 #define MQ_NODE_FEED_QUEUE_FEED_INTERNAL_H
 
@@ -18,6 +18,13 @@ static inline bool queue_asks(const struct queue_feed *q)
 void queue_answered(struct queue_feed *q, enum queue_ask ask);
 /* It is not, and trying again is of no use: what is under way is given up; the next try is at next_ms. */
 void queue_gave_up(struct queue_feed *q, enum queue_ask ask);
+
+void queue_say_settings(struct queue_feed *q, const char *hint, const char *why);
+/* OK takes it back. */
+void queue_say_log(struct queue_feed *q, enum status s);
+void queue_say_incomplete(struct queue_feed *q);
+void queue_say_silent(struct queue_feed *q);
+void queue_say_wordless(struct queue_feed *q, bool wordless);
 
 static inline uint64_t queue_now_ms(const struct queue_feed *q)
 {

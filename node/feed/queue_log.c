@@ -10,6 +10,11 @@
 static bool take_entry(struct queue_log *l, const struct maillog_entry *entry)
 {
     struct maillog_event e;
+    size_t n = strlen(l->name);
+    if (entry->tag.size > n && memcmp(entry->tag.data, l->name, n) == 0 &&
+        entry->tag.data[n] == '/') {
+        l->ours++;
+    }
     return !maillog_event(entry, l->name, &e) || l->event(l, &e);
 }
 

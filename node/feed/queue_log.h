@@ -25,6 +25,7 @@ struct queue_log {
     bool skipping; /* inside a line that is too long */
     char cursor[MAILLOG_CURSOR_MAX + 1];
     uint64_t lines, now_s;
+    uint64_t ours; /* lines of this instance, whatever they say */
     char path[512];
     char space[MAILLOG_LINE_MAX];
     /* false: enough for this poll */

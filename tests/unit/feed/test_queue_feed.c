@@ -31,6 +31,7 @@ static bool stopped;
 /* ---- programs: node/feed/child.h, played ---- */
 
 static struct child *started;
+static bool hangs; /* postqueue says nothing and does not end */
 static char *output;
 
 enum status child_start(struct child *c, uv_loop_t *l, const char *const argv[], int inherit_fd,
@@ -80,6 +81,10 @@ static void child_turn(void)
     struct child *c = started;
     char *text = output;
     if (c == NULL) {
+        return;
+    }
+    if (hangs) {
+        c->silent(c);
         return;
     }
     started = NULL;
@@ -573,6 +578,59 @@ static void an_outcome_that_is_refused_for_good_is_passed_over_and_its_item_miss
     end();
 }
 
+/* ---- what is said of it ---- */
+
+/* It is there, and of another time: rsyslog was removed, say. */
+static void a_log_without_a_word_of_what_vanishes_is_a_trouble(void)
+{
+    char id[16];
+    begin();
+    for (unsigned i = 0; i < QUEUE_SILENCE_SWEEPS; i++) {
+        CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-WORDLESS", "postfix") == NULL);
+        snprintf(id, sizeof(id), "A%u", i);
+        list(id);
+        sweep();
+        sweep();
+        sweep();
+    }
+    CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-WORDLESS", "postfix") != NULL);
+    log_line("cleanup", "A77", "message-id=<x@src.test>");
+    sweep();
+    CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-WORDLESS", "postfix") == NULL);
+    end();
+}
+
+static void one_line_or_nothing_that_vanishes_is_none(void)
+{
+    struct queue_silence s = {0};
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(!queue_silence_sweep(&s, 7, 0));
+        CHECK(!queue_silence_sweep(&s, 8 + i, 5));
+    }
+    for (unsigned i = 1; i < QUEUE_SILENCE_SWEEPS; i++) {
+        CHECK(!queue_silence_sweep(&s, 107, 1));
+    }
+    CHECK(queue_silence_sweep(&s, 107, 1));
+    CHECK(queue_silence_sweep(&s, 107, 0));
+    CHECK(!queue_silence_sweep(&s, 108, 1));
+}
+
+static void a_postqueue_that_never_ends_is_a_trouble_before_its_deadline(void)
+{
+    begin();
+    hangs = true;
+    feed.next_ms = 0;
+    for (int i = 0;
+         i < TURNS_MAX && trouble_find(&troubles, "MQ-FEED-QUEUE-SWEEP", "postfix") == NULL; i++) {
+        turn();
+    }
+    CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-SWEEP", "postfix") != NULL);
+    hangs = false;
+    settle();
+    CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-SWEEP", "postfix") == NULL);
+    end();
+}
+
 CHECK_MAIN
 {
     RUN(a_log_that_always_has_more_does_not_keep_sweeps_waiting);
@@ -587,5 +645,8 @@ CHECK_MAIN
     RUN(an_item_that_is_listed_after_its_end_is_another_look_at_it);
     RUN(what_sweeps_closed_and_the_log_explains_is_not_missed_again);
     RUN(a_refused_outcome_is_read_and_told_again);
+    RUN(a_log_without_a_word_of_what_vanishes_is_a_trouble);
+    RUN(one_line_or_nothing_that_vanishes_is_none);
+    RUN(a_postqueue_that_never_ends_is_a_trouble_before_its_deadline);
     RUN(an_outcome_that_is_refused_for_good_is_passed_over_and_its_item_missed);
 }
