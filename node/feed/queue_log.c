@@ -31,6 +31,7 @@ static bool on_file_line(void *arg, const char *data, size_t size)
 static void on_output(struct child *c, const uint8_t *data, size_t size)
 {
     struct queue_log *l = c->arg;
+    l->child_failed = false;
     must(buffer_append(&l->pending, data, size) == OK); /* paused before it could be full */
     if (l->pending.size > QUEUE_LOG_PENDING_MAX - CHILD_READ_MAX) {
         child_pause(c);
@@ -70,6 +71,7 @@ static enum status start_journal(struct queue_log *l, uint64_t now_ms)
     l->child.ended = on_ended;
     l->child.arg = l;
     l->start_ms = now_ms + QUEUE_LOG_AGAIN_MS;
+    l->alive_ms = now_ms + QUEUE_LOG_ALIVE_MS;
     return child_start(&l->child, l->loop, argv, -1, 10 * QUEUE_LOG_AGAIN_MS);
 }
 
@@ -106,9 +108,11 @@ static enum status poll_journal(struct queue_log *l, uint64_t now_ms)
 {
     enum status s = OK;
     if (!child_active(&l->child) && now_ms >= l->start_ms) {
-        l->child_failed = false;
         buffer_clear(&l->pending);
         s = start_journal(l, now_ms);
+    }
+    if (child_active(&l->child) && now_ms >= l->alive_ms) {
+        l->child_failed = false;
     }
     if (l->again) {
         return OK;

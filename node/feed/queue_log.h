@@ -2,7 +2,8 @@
  *
  * Happy path: queue_log_open(position) -> queue_log_poll() now and then -> event() for each -> queue_log_position(). Nothing is read but
  * in a poll, so an owner who does not poll loses nothing: the log waits where it is.
- * Failure: a file that cannot be read, a journalctl that ends (it is started again after QUEUE_LOG_AGAIN_MS): poll says so. */
+ * Failure: a file that cannot be read, a journalctl that ends (it is started again after QUEUE_LOG_AGAIN_MS): poll says so, until the
+ * next one has said something or has lived for QUEUE_LOG_ALIVE_MS. */
 #ifndef MQ_NODE_FEED_QUEUE_LOG_H
 #define MQ_NODE_FEED_QUEUE_LOG_H
 
@@ -10,7 +11,9 @@
 #include "node/feed/log_file.h"
 #include "node/feed/maillog.h"
 
-#define QUEUE_LOG_AGAIN_MS     5000u
+#define QUEUE_LOG_AGAIN_MS 5000u
+#define QUEUE_LOG_ALIVE_MS \
+    10000u /* a journalctl that has not ended for so long works, also when it has nothing to say */
 #define QUEUE_LOG_PENDING_MAX  (2 * CHILD_READ_MAX) /* of journalctl's output, not looked at yet */
 #define QUEUE_LOG_POSITION_MAX (MAILLOG_CURSOR_MAX + 16)
 
@@ -21,6 +24,7 @@ struct queue_log {
     struct log_file file;
     struct child child;
     uint64_t start_ms; /* not before this */
+    uint64_t alive_ms; /* if it is by then, it has not failed */
     struct buffer pending;
     bool skipping; /* inside a line that is too long */
     char cursor[MAILLOG_CURSOR_MAX + 1];
