@@ -1,4 +1,4 @@
-/* Finds the instances once, then only holds them. */
+/* Finds the instances, holds them, and looks every QUEUE_SET_AGAIN_MS for new ones. */
 #include "node/feed/queue_set.h"
 
 #include <stdlib.h>
@@ -7,6 +7,10 @@
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/must.h"
+
+#define LEFT_OUT "instances" /* the object of their trouble */
+
+_Static_assert(QUEUE_INSTANCES_MAX == 16, "why_left_out() says the number");
 
 static void maybe_stopped(struct queue_set *s);
 
@@ -31,28 +35,71 @@ static bool name_taken(void *arg, const struct queue_feed *q)
     return false;
 }
 
-static void add(struct queue_set *s, const char *directory)
+static bool followed(const struct queue_set *s, const char *directory)
 {
-    struct queue_feed *q = NULL;
-    enum status status = s->n == QUEUE_INSTANCES_MAX ? STATUS_FULL : OK;
-    if (status == OK) {
-        q = calloc(1, sizeof(*q));
-        status = q == NULL ? STATUS_NO_MEMORY : OK;
+    for (unsigned i = 0; i < s->n; i++) {
+        if (strcmp(s->feeds[i]->directory, directory) == 0) {
+            return true;
+        }
     }
-    if (status == OK) {
-        q->stopped = feed_stopped;
-        q->arg = s;
-        status = queue_feed_start(q, &s->world, directory);
+    return false;
+}
+
+static enum status start_feed(struct queue_set *s, const char *directory)
+{
+    if (s->n == QUEUE_INSTANCES_MAX) {
+        return STATUS_FULL;
     }
+    struct queue_feed *q = calloc(1, sizeof(*q));
+    if (q == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    q->stopped = feed_stopped;
+    q->arg = s;
+    enum status status = queue_feed_start(q, &s->world, directory);
     if (status != OK) {
         free(q);
-        log_error(
-            "event=feed.queue_left_out message=MQ-FEED-QUEUE-POSTFIX directory=%s why=\"%s\" "
-            "hint=\"the last part of each directory names the instance; up to %u of them\"",
-            directory, status_text(status), QUEUE_INSTANCES_MAX);
-        return;
+        return status;
     }
     s->feeds[s->n++] = q;
+    return OK;
+}
+
+static const char *why_left_out(enum status status)
+{
+    return status == STATUS_FULL      ? "a host has up to 16 instances"
+           : status == STATUS_INVALID ? "the last part of its directory is no name, or a long one"
+                                      : status_text(status);
+}
+
+/* The first one that is left out is named, the others are counted. */
+static void add(struct queue_set *s, const char *directory)
+{
+    struct troubles *t = s->world.troubles;
+    enum status status = followed(s, directory) ? OK : start_feed(s, directory);
+    if (status == OK || ++s->left_out > 1) {
+        return;
+    }
+    if (trouble_find(t, "MQ-FEED-QUEUE-POSTFIX", LEFT_OUT) == NULL) {
+        log_error("event=feed.queue_left_out message=MQ-FEED-QUEUE-POSTFIX directory=%s why=\"%s\"",
+                  directory, why_left_out(status));
+    }
+    trouble_raise(t, "MQ-FEED-QUEUE-POSTFIX", LEFT_OUT, clock_wall_ms(&clock_system),
+                  "name those that matter in [postfix] config_directories, and restart mailfeed",
+                  "the queue of the Postfix of %.100s is not followed: %.100s", directory,
+                  why_left_out(status));
+}
+
+static void add_begin(struct queue_set *s)
+{
+    s->left_out = 0;
+}
+
+static void add_end(struct queue_set *s)
+{
+    if (s->left_out == 0) {
+        trouble_clear(s->world.troubles, "MQ-FEED-QUEUE-POSTFIX", LEFT_OUT);
+    }
 }
 
 /* ---- postmulti ---- */
@@ -70,6 +117,7 @@ static void on_output(struct child *c, const uint8_t *data, size_t size)
 static void take_instances(struct queue_set *s)
 {
     char *rest = s->text, *line;
+    add_begin(s);
     s->text[s->text_n] = '\0';
     while ((line = strsep(&rest, "\n")) != NULL) {
         const char *words[4] = {NULL};
@@ -84,9 +132,31 @@ static void take_instances(struct queue_set *s)
             add(s, words[3]);
         }
     }
+    add_end(s);
 }
 
 static void on_time(uv_timer_t *t);
+
+static void say_failed(struct queue_set *s, const char *why)
+{
+    struct troubles *t = s->world.troubles;
+    if (trouble_find(t, "MQ-FEED-QUEUE-POSTFIX", "") == NULL) {
+        log_error("event=feed.postmulti_failed message=MQ-FEED-QUEUE-POSTFIX error=\"%s\"", why);
+    }
+    trouble_raise(
+        t, "MQ-FEED-QUEUE-POSTFIX", "", clock_wall_ms(&clock_system),
+        "set [postfix] config_directories", "postmulti -l %s: %.150s",
+        s->found ? "fails, and an instance added since is not followed" : "names no instance", why);
+}
+
+/* It may never end. */
+static void on_silent(struct child *c)
+{
+    struct queue_set *s = c->arg;
+    if (!s->stopping) {
+        say_failed(s, "it hangs");
+    }
+}
 
 static void on_ended(struct child *c)
 {
@@ -95,20 +165,22 @@ static void on_ended(struct child *c)
         maybe_stopped(s);
         return;
     }
+    unsigned known = s->n;
     if (child_succeeded(c)) {
         take_instances(s);
     }
     s->found = s->n > 0;
-    if (s->found) {
+    if (s->n > known && known > 0) {
+        log_info("event=feed.queue_instances_added n=%u", s->n - known);
+    }
+    if (child_succeeded(c) && s->found) {
         trouble_clear(s->world.troubles, "MQ-FEED-QUEUE-POSTFIX", "");
+        uv_timer_start(&s->timer, on_time, QUEUE_SET_AGAIN_MS, 0);
         return;
     }
-    log_error("event=feed.postmulti_failed message=MQ-FEED-QUEUE-POSTFIX exit=%lld error=\"%s\"",
-              (long long)c->exit_status, c->error);
-    trouble_raise(s->world.troubles, "MQ-FEED-QUEUE-POSTFIX", "", clock_wall_ms(&clock_system),
-                  "set [postfix] config_directories", "postmulti -l names no instance: %.150s",
-                  c->error);
-    uv_timer_start(&s->timer, on_time, s->world.config->queue_interval_ms, 0);
+    say_failed(s, c->timed_out ? "it hangs" : c->error);
+    uv_timer_start(&s->timer, on_time,
+                   s->found ? QUEUE_SET_AGAIN_MS : s->world.config->queue_interval_ms, 0);
 }
 
 static void on_time(uv_timer_t *t)
@@ -119,6 +191,7 @@ static void on_time(uv_timer_t *t)
     s->text_n = 0;
     s->child.output = on_output;
     s->child.ended = on_ended;
+    s->child.silent = on_silent;
     s->child.arg = s;
     if (child_start(&s->child, s->world.loop, argv, -1, config->queue_deadline_ms) != OK) {
         uv_timer_start(&s->timer, on_time, config->queue_interval_ms, 0);
@@ -152,9 +225,11 @@ enum status queue_set_start(struct queue_set *s)
     if (list->n == 0) {
         return uv_timer_start(&s->timer, on_time, 0, 0) == 0 ? OK : STATUS_INTERNAL;
     }
+    add_begin(s);
     for (unsigned i = 0; i < list->n; i++) {
         add(s, list->items[i]);
     }
+    add_end(s);
     s->found = true;
     return OK;
 }

@@ -1,19 +1,22 @@
 /* The Postfix instances of this host: those of the configuration, else those that `postmulti -l` names. A handle.
  *
- * Happy path: queue_set_start -> a queue_feed for each -> queue_set_stop -> stopped() once, later.
- * Failure: postmulti that fails is tried again at the interval, and is a trouble meanwhile. Of two instances of one name one is left out,
- * and those over QUEUE_INSTANCES_MAX: they are named. */
+ * Happy path: queue_set_start -> a queue_feed for each -> queue_set_stop -> stopped() once, later. postmulti is asked again every
+ * QUEUE_SET_AGAIN_MS, and what it names for the first time is followed from then on; what it no longer names is followed until the end.
+ * Failure: postmulti that fails or hangs is tried again, and is a trouble meanwhile. Of two instances of one name one is left out,
+ * and those over QUEUE_INSTANCES_MAX: a trouble names the first. */
 #ifndef MQ_NODE_FEED_QUEUE_SET_H
 #define MQ_NODE_FEED_QUEUE_SET_H
 
 #include "node/feed/queue_feed.h"
 
 #define QUEUE_INSTANCES_MAX 16u
+#define QUEUE_SET_AGAIN_MS  60000u
 
 struct queue_set {
     struct queue_world world;
     struct queue_feed *feeds[QUEUE_INSTANCES_MAX];
     unsigned n, stopped_n;
+    unsigned left_out;  /* at the last look */
     struct child child; /* postmulti */
     char text[8192];
     size_t text_n;
