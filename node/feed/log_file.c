@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_BYTES_MAX 1024
+#include "node/feed/log_rotated.h"
 
 static uint64_t head_hash(int fd, size_t size, bool *out_ok)
 {
@@ -52,7 +52,8 @@ struct place {
     uint64_t inode, offset, head, hash;
 };
 
-static bool resume(struct log_file *f, const char *path, const struct place *p)
+/* copy: it need not be that very file, if it begins as that did (copytruncate). */
+static bool resume(struct log_file *f, const char *path, const struct place *p, bool copy)
 {
     struct stat st;
     bool ok = false;
@@ -60,35 +61,61 @@ static bool resume(struct log_file *f, const char *path, const struct place *p)
     if (fd < 0) {
         return false;
     }
-    if (st.st_ino == p->inode && (uint64_t)st.st_size >= p->offset &&
-        p->head <= LOG_FILE_HEAD_MAX) {
+    bool candidate = copy ? p->head == LOG_FILE_HEAD_MAX : st.st_ino == p->inode;
+    if (candidate && (uint64_t)st.st_size >= p->offset && p->head <= LOG_FILE_HEAD_MAX) {
         ok = head_hash(fd, (size_t)p->head, &ok) == p->hash && ok;
     }
     if (!ok) {
         close(fd);
         return false;
     }
-    take(f, fd, p->inode, p->offset);
+    take(f, fd, st.st_ino, p->offset);
     return true;
+}
+
+struct search {
+    struct log_file *f;
+    const struct place *place;
+    bool copy, found;
+};
+
+static bool on_rotated(void *arg, const char *path, const struct stat *st, enum log_rotated kind)
+{
+    struct search *s = arg;
+    if (kind == LOG_ROTATED_PLAIN && (s->copy || st->st_ino == s->place->inode)) {
+        s->found = resume(s->f, path, s->place, s->copy);
+    }
+    return !s->found;
+}
+
+/* The file itself under its name, under another one, or else a copy of what it was. */
+static bool resume_anywhere(struct log_file *f, const struct place *p)
+{
+    struct search s = {.f = f, .place = p};
+    if (resume(f, f->path, p, false)) {
+        return true;
+    }
+    log_rotated_scan(f->path, on_rotated, &s);
+    if (!s.found) {
+        s.copy = true;
+        log_rotated_scan(f->path, on_rotated, &s);
+    }
+    return s.found;
 }
 
 enum status log_file_open(struct log_file *f, const char *path, const char *position)
 {
     struct place p;
     struct stat st;
-    char rotated[PATH_BYTES_MAX];
     memset(f, 0, offsetof(struct log_file, buffer));
     f->fd = -1;
     f->path = path;
     bool known = sscanf(position, "file %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNx64, &p.inode,
                         &p.offset, &p.head, &p.hash) == 4;
-    if (known) {
-        int n = snprintf(rotated, sizeof(rotated), "%s.1", path);
-        if (resume(f, path, &p) || (n < (int)sizeof(rotated) && resume(f, rotated, &p))) {
-            return OK;
-        }
-        f->gaps++;
+    if (known && resume_anywhere(f, &p)) {
+        return OK;
     }
+    f->gaps += position[0] != '\0' ? 1 : 0; /* also one of another kind of log */
     int fd = open_log(path, &st);
     if (fd < 0) {
         return errno == ENOENT ? OK : status_from_errno(errno);
@@ -190,6 +217,25 @@ static enum status fill(struct log_file *f, size_t *out_n)
     return OK;
 }
 
+/* Behind the end of a rotated file: the one that was written next, which is a rotated one too if we were away for long. */
+static void take_next(struct log_file *f, int fd, uint64_t inode)
+{
+    char path[LOG_ROTATED_PATH_MAX] = "";
+    struct stat st;
+    bool unreadable = false;
+    if (f->fd >= 0 && fstat(f->fd, &st) == 0) {
+        log_rotated_next(f->path, &st, path, &unreadable);
+    }
+    int next = path[0] == '\0' ? -1 : open_log(path, &st);
+    f->gaps += unreadable || (path[0] != '\0' && next < 0) ? 1 : 0;
+    if (next >= 0) {
+        close(fd);
+        take(f, next, st.st_ino, 0);
+    } else {
+        take(f, fd, inode, 0);
+    }
+}
+
 /* At the end of what is open: does another file have the name by now? */
 static enum status follow_name(struct log_file *f, uint64_t now_ms)
 {
@@ -210,7 +256,7 @@ static enum status follow_name(struct log_file *f, uint64_t now_ms)
         close(fd);
         return OK;
     }
-    take(f, fd, st.st_ino, 0);
+    take_next(f, fd, st.st_ino);
     return OK;
 }
 

@@ -1,11 +1,12 @@
 /* A growing log file, line by line, over rotation, truncation and restarts of ours.
  *
  * Happy path: log_file_open(position of last time, or "") -> log_file_read() now and then -> log_file_position() says where to go on.
- * Without a position it begins at the end: what is older is nobody's news. With one it goes on there, also in the file that has been
- * rotated to NAME.1 meanwhile; when neither is that file any more, it begins at the start of the present one (`gaps` counts that:
- * lines may have been missed).
- * Rotation: the old file is read to its end, and for LOG_FILE_GRACE_MS more because its writer may not know yet; then the new one.
- * Truncation (copytruncate): from the start. A file that is not there is waited for. Lines over LOG_FILE_LINE_MAX are passed over. */
+ * Without a position it begins at the end: what is older is nobody's news. With one it goes on there, also when the file has been
+ * rotated meanwhile (node/feed/log_rotated.h says to which names; copytruncate: a copy that begins as it did), and then with those
+ * rotated after it, in the order of their last change. When it is nowhere it begins at the start of the present one; `gaps` counts that,
+ * and each time one to be read was compressed already: lines may have been missed.
+ * Rotation: the old file is read to its end, and for LOG_FILE_GRACE_MS more because its writer may not know yet; then the next one.
+ * Truncation (copytruncate): from the start; what was written between our last look and it is missed, and not counted. A file that is not there is waited for. Lines over LOG_FILE_LINE_MAX are passed over. */
 #ifndef MQ_NODE_FEED_LOG_FILE_H
 #define MQ_NODE_FEED_LOG_FILE_H
 

@@ -176,8 +176,21 @@ static void log_reported(struct queue_feed *q)
     q->outcome_tries = 0;
 }
 
+static void look_for_gaps(struct queue_feed *q)
+{
+    uint64_t gaps = queue_log_gaps(&q->log), now = queue_now_ms(q);
+    if (gaps > q->gaps_said) {
+        queue_say_gap(q);
+        q->gap_until_ms = now + QUEUE_FEED_GAP_SAID_MS;
+    } else if (q->gap_until_ms != 0 && now > q->gap_until_ms) {
+        queue_forget_gap(q);
+        q->gap_until_ms = 0;
+    }
+    q->gaps_said = gaps;
+}
+
 /* The log is followed from here on for as long as we run: what is reported of it is in the cluster, also when it is loaded again. */
-static void open_log(struct queue_feed *q)
+static enum status open_log(struct queue_feed *q)
 {
     q->log.event = on_event;
     q->log.stopped = on_log_stopped;
@@ -185,12 +198,12 @@ static void open_log(struct queue_feed *q)
     enum status s = queue_log_open(&q->log, q->world->loop, q->log_path,
                                    q->world->config->journalctl, q->syslog_name, q->position);
     q->log_open = s == OK;
-    if (s != OK || q->log.file.gaps > 0) {
-        log_warn("event=feed.queue_log_gap instance=%s log=%s position=\"%s\" status=%s",
-                 q->instance, q->log_path, q->position, status_name(s));
+    if (s == OK) {
+        snprintf(q->position_sent, sizeof(q->position_sent), "%s", q->position);
+        log_reported(q);
+        look_for_gaps(q);
     }
-    snprintf(q->position_sent, sizeof(q->position_sent), "%s", q->position);
-    log_reported(q);
+    return s;
 }
 
 static void loaded(struct queue_feed *q)
@@ -258,15 +271,14 @@ static enum status read_log(struct queue_feed *q)
 static void poll_log(struct queue_feed *q)
 {
     uint64_t now = queue_now_ms(q);
-    if (!q->log_open) {
-        open_log(q);
-    }
-    enum status s = q->log_open ? read_log(q) : STATUS_NOT_FOUND;
+    enum status s = q->log_open ? OK : open_log(q);
+    s = s == OK ? read_log(q) : s;
     queue_say_log(q, s);
     if (!q->log_open) {
         q->quiet = true;
         return;
     }
+    look_for_gaps(q);
     queue_log_position(&q->log, q->position);
     bool moved = strcmp(q->position, q->position_sent) != 0;
     if (q->pieces_events > 0 || (moved && now > q->position_ms + QUEUE_FEED_POSITION_MS)) {

@@ -31,6 +31,7 @@
 #define QUEUE_FEED_POSITION_MS   10000u /* how often a position alone is worth a command */
 #define QUEUE_FEED_READS_MAX     64u    /* pieces of the log in one go */
 #define QUEUE_FEED_OUTCOME_TRIES 3u     /* of the same lines, while the cluster refuses them */
+#define QUEUE_FEED_GAP_SAID_MS   86400000u
 #define QUEUE_GONE_MAX           20000u /* items that wait for the log to say how they ended */
 #define QUEUE_INSTANCE_MAX       63u
 
@@ -110,7 +111,8 @@ struct queue_feed {
     char position[QUEUE_LOG_POSITION_MAX], position_sent[QUEUE_LOG_POSITION_MAX];
     char position_done[QUEUE_LOG_POSITION_MAX]; /* from where it is read again if need be */
     uint64_t position_ms;
-    unsigned outcome_tries; /* given up, one after the other */
+    uint64_t gaps_said, gap_until_ms; /* until then the last one is said; 0 = none */
+    unsigned outcome_tries;           /* given up, one after the other */
     struct queue_counters counters;
     uint8_t rest[CHILD_READ_MAX];
     void (*stopped)(struct queue_feed *q);

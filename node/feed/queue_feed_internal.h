@@ -24,6 +24,9 @@ void queue_say_settings(struct queue_feed *q, const char *hint, const char *why)
 void queue_say_log(struct queue_feed *q, enum status s);
 void queue_say_incomplete(struct queue_feed *q);
 void queue_say_silent(struct queue_feed *q);
+/* Lines of the log may have been missed, since about the last complete sweep. */
+void queue_say_gap(struct queue_feed *q);
+void queue_forget_gap(struct queue_feed *q);
 void queue_say_wordless(struct queue_feed *q, bool wordless);
 
 static inline uint64_t queue_now_ms(const struct queue_feed *q)

@@ -147,7 +147,13 @@ enum status queue_log_open(struct queue_log *l, uv_loop_t *loop, const char *pat
         return log_file_open(&l->file, l->path, position);
     }
     take_cursor(l, position);
+    l->journal_gaps = position[0] != '\0' && l->cursor[0] == '\0' ? 1 : 0; /* it was of a file */
     return OK;
+}
+
+uint64_t queue_log_gaps(const struct queue_log *l)
+{
+    return l->journal ? l->journal_gaps : l->file.gaps;
 }
 
 void queue_log_again(struct queue_log *l, const char *position)

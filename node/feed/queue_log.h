@@ -29,6 +29,7 @@ struct queue_log {
     bool skipping; /* inside a line that is too long */
     char cursor[MAILLOG_CURSOR_MAX + 1];
     uint64_t lines, now_s;
+    uint64_t journal_gaps;
     uint64_t ours; /* lines of this instance, whatever they say */
     char path[512];
     char space[MAILLOG_LINE_MAX];
@@ -44,6 +45,8 @@ struct queue_log {
 enum status queue_log_open(struct queue_log *l, uv_loop_t *loop, const char *path,
                            const char *journalctl, const char *name, const char *position);
 enum status queue_log_poll(struct queue_log *l, uint64_t now_ms, uint64_t now_s);
+/* How often lines may have been missed since it was opened. What a journal has thrown away is not noticed. */
+uint64_t queue_log_gaps(const struct queue_log *l);
 /* Everything up to here has been handed out; empty: nothing to go by yet. */
 void queue_log_position(const struct queue_log *l, char out[QUEUE_LOG_POSITION_MAX]);
 /* What was handed out since that position is handed out again. */

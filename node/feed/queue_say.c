@@ -1,5 +1,6 @@
 /* What a queue feed has to complain of, said once in the log and for as long as it lasts in `clusterctl status`. */
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log_line.h"
@@ -98,4 +99,35 @@ void queue_say_wordless(struct queue_feed *q, bool wordless)
                   "messages leave the queue and the log %.120s says nothing of %.60s: they end as "
                   "unknown",
                   name, q->syslog_name);
+}
+
+static void time_text(uint64_t ms, char out[24])
+{
+    struct tm tm;
+    time_t t = (time_t)(ms / 1000);
+    if (ms == 0 || gmtime_r(&t, &tm) == NULL || strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
+        memcpy(out, "the start", sizeof("the start"));
+    }
+}
+
+void queue_say_gap(struct queue_feed *q)
+{
+    const char *name = q->log_path[0] != '\0' ? q->log_path : "the journal";
+    char from[24], to[24];
+    time_text(q->complete_ms, from);
+    time_text(wall_ms(), to);
+    log_warn(
+        "event=feed.queue_log_gap message=MQ-FEED-QUEUE-GAP instance=%s log=%s position=\"%s\" "
+        "from=\"%s\" to=\"%s\"",
+        q->instance, name, q->position, from, to);
+    trouble_raise(q->world->troubles, "MQ-FEED-QUEUE-GAP", q->instance, wall_ms(),
+                  "nothing to do for these; keep one rotated log uncompressed (delaycompress)",
+                  "lines of the log %.100s from about %s to %s may have been missed: what left "
+                  "the queue then may end as unknown",
+                  name, from, to);
+}
+
+void queue_forget_gap(struct queue_feed *q)
+{
+    trouble_clear(q->world->troubles, "MQ-FEED-QUEUE-GAP", q->instance);
 }

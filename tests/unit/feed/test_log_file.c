@@ -1,11 +1,13 @@
 /* A log file that grows, is rotated, truncated, replaced, and followed by one who was away. */
 #include "node/feed/log_file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "node/feed/log_rotated.h"
 #include "tests/lib/check.h"
 
 static char directory[256], path[300], rotated[304];
@@ -13,6 +15,15 @@ static struct log_file f;
 static char got[65536];
 static uint64_t now_ms = 1000;
 static unsigned lines_max;
+
+static const char *const others[] = {".2", ".3", ".2.gz", "-20261123", "-20261124", ".offset"};
+
+static const char *other(const char *suffix)
+{
+    static char name[320];
+    snprintf(name, sizeof(name), "%s%s", path, suffix);
+    return name;
+}
 
 static void begin(void)
 {
@@ -29,7 +40,10 @@ static void end(void)
     log_file_close(&f);
     unlink(path);
     unlink(rotated);
-    rmdir(directory);
+    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        unlink(other(others[i]));
+    }
+    CHECK_EQ(rmdir(directory), 0);
 }
 
 static void append(const char *file, const char *text)
@@ -189,6 +203,156 @@ static void a_line_without_end_is_passed_over(void)
     end();
 }
 
+/* ---- away for long ---- */
+
+/* The last change of a file, in seconds of 1970: what the order of rotated ones goes by. */
+static void changed_at(const char *file, time_t s)
+{
+    struct timespec times[2] = {{.tv_sec = s}, {.tv_sec = s}};
+    CHECK_EQ(utimensat(AT_FDCWD, file, times, 0), 0);
+}
+
+/* "one" was read, "two" was not. Closed; rotated to NAME + suffix. */
+static void away(char position[LOG_FILE_POSITION_MAX], const char *suffix)
+{
+    append(path, "zero\n");
+    CHECK_OK(log_file_open(&f, path, ""));
+    append(path, "one\n");
+    CHECK_STR_EQ(read_all(), "one|");
+    log_file_position(&f, position);
+    log_file_close(&f);
+    append(path, "two\n");
+    CHECK_EQ(rename(path, other(suffix)), 0);
+    changed_at(other(suffix), 1000);
+}
+
+static const char *read_on(void)
+{
+    static char all[1000];
+    all[0] = '\0';
+    for (int i = 0; i < 4; i++) {
+        size_t n = strlen(all);
+        snprintf(all + n, sizeof(all) - n, "%s", read_all());
+        now_ms += LOG_FILE_GRACE_MS;
+    }
+    return all;
+}
+
+static void rotated_twice_while_it_was_away_it_reads_both_and_the_new_one(void)
+{
+    char position[LOG_FILE_POSITION_MAX];
+    begin();
+    away(position, ".2");
+    append(rotated, "three\n");
+    changed_at(rotated, 2000);
+    append(other(".3"), "older\n");
+    changed_at(other(".3"), 500);
+    append(other(".offset"), "no log\n");
+    changed_at(other(".offset"), 1500);
+    append(path, "four\n");
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_STR_EQ(read_on(), "two|three|four|");
+    CHECK_EQ(f.gaps, 0);
+    end();
+}
+
+static void a_file_that_was_rotated_to_a_name_with_a_date_is_found(void)
+{
+    char position[LOG_FILE_POSITION_MAX];
+    begin();
+    away(position, "-20261123");
+    append(other("-20261124"), "three\n");
+    changed_at(other("-20261124"), 2000);
+    append(path, "four\n");
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_STR_EQ(read_on(), "two|three|four|");
+    CHECK_EQ(f.gaps, 0);
+    end();
+}
+
+static void one_that_is_compressed_already_is_a_gap(void)
+{
+    char position[LOG_FILE_POSITION_MAX];
+    begin();
+    away(position, ".3");
+    append(other(".2.gz"), "gibberish\n");
+    changed_at(other(".2.gz"), 1500);
+    append(rotated, "four\n");
+    changed_at(rotated, 2000);
+    append(path, "five\n");
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_EQ(f.gaps, 0);
+    CHECK_STR_EQ(read_on(), "two|four|five|");
+    CHECK_EQ(f.gaps, 1);
+    end();
+}
+
+static void a_compressed_one_of_before_is_none(void)
+{
+    char position[LOG_FILE_POSITION_MAX];
+    begin();
+    append(other(".2.gz"), "gibberish\n");
+    changed_at(other(".2.gz"), 1000); /* a compressor keeps the time */
+    away(position, ".1");
+    append(path, "four\n");
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_STR_EQ(read_on(), "two|four|");
+    CHECK_EQ(f.gaps, 0);
+    end();
+}
+
+/* Its number stays, and there may be more in it than there was. */
+static void what_copytruncate_took_away_is_found_in_the_copy(void)
+{
+    char position[LOG_FILE_POSITION_MAX];
+    begin();
+    for (int i = 0; i < 40; i++) {
+        append(path, "zero zero\n");
+        append(rotated, "zero zero\n");
+    }
+    CHECK_OK(log_file_open(&f, path, ""));
+    log_file_position(&f, position);
+    log_file_close(&f);
+    append(rotated, "one\n");
+    CHECK_EQ(truncate(path, 0), 0);
+    for (int i = 0; i < 60; i++) {
+        append(path, "new\n");
+    }
+    for (int i = 0; i < 60; i++) {
+        append(path, "newnew\n");
+    }
+    CHECK_OK(log_file_open(&f, path, position));
+    CHECK_EQ(f.gaps, 0);
+    CHECK_EQ(strncmp(read_on(), "one|new|new|", 12), 0);
+    CHECK_EQ(f.gaps, 0);
+    end();
+}
+
+static void a_position_of_another_kind_of_log_is_a_gap(void)
+{
+    begin();
+    append(path, "one\n");
+    CHECK_OK(log_file_open(&f, path, "journal s=1"));
+    CHECK_EQ(f.gaps, 1);
+    CHECK_STR_EQ(read_all(), "");
+    end();
+}
+
+static void a_predecessor_is_known_by_its_name(void)
+{
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log.1"), LOG_ROTATED_PLAIN);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log-20261124"), LOG_ROTATED_PLAIN);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log.20261124-093000"), LOG_ROTATED_PLAIN);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log.20261124-093000.gz"), LOG_ROTATED_COMPRESSED);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log.2.xz"), LOG_ROTATED_COMPRESSED);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log"), LOG_ROTATED_NOT);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log.offset"), LOG_ROTATED_NOT);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log.1.old"), LOG_ROTATED_NOT);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.log."), LOG_ROTATED_NOT);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.logs.1"), LOG_ROTATED_NOT);
+    CHECK_EQ(log_rotated_name("mail.log", "mail.err.1"), LOG_ROTATED_NOT);
+}
+
 CHECK_MAIN
 {
     RUN(it_begins_at_the_end_and_hands_out_whole_lines);
@@ -198,4 +362,11 @@ CHECK_MAIN
     RUN(truncation_begins_anew);
     RUN(a_file_that_comes_later_is_read_from_its_start);
     RUN(a_line_without_end_is_passed_over);
+    RUN(rotated_twice_while_it_was_away_it_reads_both_and_the_new_one);
+    RUN(a_file_that_was_rotated_to_a_name_with_a_date_is_found);
+    RUN(one_that_is_compressed_already_is_a_gap);
+    RUN(a_compressed_one_of_before_is_none);
+    RUN(what_copytruncate_took_away_is_found_in_the_copy);
+    RUN(a_position_of_another_kind_of_log_is_a_gap);
+    RUN(a_predecessor_is_known_by_its_name);
 }

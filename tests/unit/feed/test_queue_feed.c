@@ -580,6 +580,24 @@ static void an_outcome_that_is_refused_for_good_is_passed_over_and_its_item_miss
 
 /* ---- what is said of it ---- */
 
+static void lines_that_may_have_been_missed_are_said_with_their_time_for_a_day(void)
+{
+    begin();
+    CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-GAP", "postfix") == NULL);
+    queue_log_again(&feed.log, "file 1 2 3 4"); /* of a file that is gone */
+    log_line("cleanup", "A77", "message-id=<x@src.test>");
+    const struct trouble *t = trouble_find(&troubles, "MQ-FEED-QUEUE-GAP", "postfix");
+    CHECK(t != NULL);
+    CHECK(strstr(t->text, "from about 20") != NULL);
+    log_line("cleanup", "A78", "message-id=<x@src.test>");
+    CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-GAP", "postfix") != NULL);
+    CHECK(feed.gap_until_ms > uv_now(&loop));
+    feed.gap_until_ms = 1;
+    log_line("cleanup", "A79", "message-id=<x@src.test>");
+    CHECK(trouble_find(&troubles, "MQ-FEED-QUEUE-GAP", "postfix") == NULL);
+    end();
+}
+
 /* It is there, and of another time: rsyslog was removed, say. */
 static void a_log_without_a_word_of_what_vanishes_is_a_trouble(void)
 {
@@ -645,6 +663,7 @@ CHECK_MAIN
     RUN(an_item_that_is_listed_after_its_end_is_another_look_at_it);
     RUN(what_sweeps_closed_and_the_log_explains_is_not_missed_again);
     RUN(a_refused_outcome_is_read_and_told_again);
+    RUN(lines_that_may_have_been_missed_are_said_with_their_time_for_a_day);
     RUN(a_log_without_a_word_of_what_vanishes_is_a_trouble);
     RUN(one_line_or_nothing_that_vanishes_is_none);
     RUN(a_postqueue_that_never_ends_is_a_trouble_before_its_deadline);

@@ -177,10 +177,24 @@ static void it_is_read_again_from_a_position(void)
     end();
 }
 
+static void a_position_in_a_file_is_a_gap_of_the_journal(void)
+{
+    begin("");
+    CHECK_EQ(queue_log_gaps(&l), 0);
+    end();
+    begin("journal c0");
+    CHECK_EQ(queue_log_gaps(&l), 0);
+    end();
+    begin("file 1 2 3 4");
+    CHECK_EQ(queue_log_gaps(&l), 1);
+    end();
+}
+
 CHECK_MAIN
 {
     RUN(a_journalctl_that_ends_at_once_each_time_has_failed_all_the_time);
     RUN(one_that_says_something_or_lives_on_has_not);
     RUN(lines_of_this_instance_are_counted_whatever_they_say);
+    RUN(a_position_in_a_file_is_a_gap_of_the_journal);
     RUN(it_is_read_again_from_a_position);
 }
