@@ -107,8 +107,8 @@ until_fate() { # ID FATE
 say() { # ID: as postqueue lists it
     printf '{"queue_name": "deferred", "queue_id": "%s", "arrival_time": %s, "message_size": 1, "forced_expire": false, "sender": "s@src.test", "recipients": [{"address": "bo@far.test", "delay_reason": "later"}]}\n' "$1" "$ARRIVAL"
 }
-entry() { # CURSOR TAG TEXT: as journalctl says it
-    printf '{"__CURSOR":"%s","__REALTIME_TIMESTAMP":"%s000000","SYSLOG_FACILITY":"2","SYSLOG_IDENTIFIER":"postfix/%s","MESSAGE":"%s"}\n' "$1" "$((ARRIVAL + 50))" "$2" "$3" >>"$D/journal"
+entry() { # CURSOR TAG TEXT [SECONDS after the arrival]: as journalctl says it
+    printf '{"__CURSOR":"%s","__REALTIME_TIMESTAMP":"%s000000","SYSLOG_FACILITY":"2","SYSLOG_IDENTIFIER":"postfix/%s","MESSAGE":"%s"}\n' "$1" "$((ARRIVAL + ${4:-50}))" "$2" "$3" >>"$D/journal"
 }
 journal() {
     # Its arguments are kept; it follows a file, from behind the cursor it was given, and ends now and then as journalctl may.
@@ -125,25 +125,28 @@ FAKE
     chmod 755 "$D/journalctl" "$D/postmulti"
     : >"$D/journal"
     printf 'log = journal\n' >>"$D/feed.conf"
-    { say one; say two; say three; say four; } >"$D/listing"
+    { say one; say two; say three; say four; say five; } >"$D/listing"
     start_feed
     wait_sweeps 2 60
     until_fate four deferred
-    { say two; say three; say four; } >"$D/listing.new" && mv "$D/listing.new" "$D/listing"
+    { say two; say three; say four; say five; } >"$D/listing.new" && mv "$D/listing.new" "$D/listing"
     entry s=1 smtp 'one: to=<bo@far.test>, relay=x, delay=1, delays=1/0/0/0, dsn=2.0.0, status=sent (250 ok)'
     entry s=2 qmgr 'one: removed'
     until_fate one delivered
     kill -9 "$feed" && wait "$feed" 2>/dev/null
-    { say three; say four; } >"$D/listing.new" && mv "$D/listing.new" "$D/listing"
+    { say three; say four; say five; } >"$D/listing.new" && mv "$D/listing.new" "$D/listing"
     entry s=3 postsuper 'two: removed' # while nobody follows
     start_feed
     until_fate two deleted
     grep -q -- '--after-cursor=s=' "$D/journalctl.args" || bad "journalctl was not asked to go on behind a cursor: $(cat "$D/journalctl.args")"
-    say four >"$D/listing.new" && mv "$D/listing.new" "$D/listing"
+    { say four; say five; } >"$D/listing.new" && mv "$D/listing.new" "$D/listing"
     until_fate three unknown # the log is late
     entry s=4 smtp 'three: to=<bo@far.test>, relay=x, delay=1, delays=1/0/0/0, dsn=5.0.0, status=bounced (550 no)'
     entry s=5 qmgr 'three: removed'
     until_fate three bounced
+    say four >"$D/listing.new" && mv "$D/listing.new" "$D/listing"
+    entry s=6 qmgr 'five: removed' -30 # the clock was set back: no word that the cluster can take
+    until_fate five unknown
     [[ $(fate four) == deferred ]] || bad "four is $(fate four)"
     grep -q 'event=feed.journal_ended' "$D/feed.log" || sleep 5
     grep -q 'event=feed.journal_ended' "$D/feed.log" || bad "journalctl never ended"
@@ -151,7 +154,7 @@ FAKE
     grep -q 'event=feed.stopped code=0' "$D/feed.log" || bad "the feed does not stop cleanly"
     if grep -lE 'AddressSanitizer|runtime error' "$D/feed.log" "$CLUSTER_DIR"/*/log; then bad "a sanitizer spoke"; fi
     feed=''
-    echo "by the journal: delivered, deleted while the feed was dead, unknown and then bounced by a late line; journalctl was started $(wc -l <"$D/journalctl.args") times"
+    echo "by the journal: delivered, deleted while the feed was dead, unknown and then bounced by a late line, unknown when the line is older than the item; journalctl was started $(wc -l <"$D/journalctl.args") times"
 }
 
 $MODE
