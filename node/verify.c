@@ -1,20 +1,21 @@
 /* Do all copies of all shards hold the same? For each shard one index is confirmed by a
  * linearizable read, then every replica is asked for its digest at that index (it waits until it
  * has applied that far); deep: every replica also walks all its rows and recomputes. A replica
- * that does not answer is unknown, which is not ok. */
+ * that does not answer is unknown, which is not ok; what the answers mean is the rules' (copies.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "node/admin.h"
 #include "node/node.h"
+#include "raft/rules/copies.h"
 
 #define TRIES 3
 
 struct verify_row {
     struct verify_shard *shard;
     node_id node;
-    bool known, recomputed_known, ok;
+    bool known, recomputed_known, ok, disputed;
     uint32_t asked; /* questions without an answer yet */
     uint64_t index, rows;
     uint8_t digest[16], running[16], recomputed[16];
@@ -43,36 +44,44 @@ static void shard_begin(struct verify_shard *s);
 
 /* ---- the answer ---- */
 
+static bool damaged(const struct verify_row *r)
+{
+    return r->recomputed_known && memcmp(r->running, r->recomputed, sizeof(r->running)) != 0;
+}
+
+static void row_judge(struct verify_row *r, enum copy_verdict verdict)
+{
+    bool deep = r->shard->owner->deep;
+    r->ok = verdict == COPY_SAME && (!deep || (r->recomputed_known && !damaged(r)));
+    r->disputed = verdict == COPY_DISPUTED && !damaged(r);
+    if (r->known && damaged(r)) {
+        snprintf(r->text, sizeof(r->text),
+                 "its rows do not give its digest at index %llu: the stored state is damaged",
+                 (unsigned long long)r->index);
+    } else if (verdict == COPY_DIFFERS) {
+        snprintf(r->text, sizeof(r->text),
+                 "its digest differs from most of those that answered, at index %llu",
+                 (unsigned long long)r->shard->index);
+    } else if (r->disputed) {
+        snprintf(r->text, sizeof(r->text),
+                 "copies differ at index %llu, no digest has a majority: which is right is not "
+                 "known",
+                 (unsigned long long)r->shard->index);
+    }
+}
+
 static void judge(struct verify_shard *s)
 {
-    uint32_t best = 0, best_count = 0;
+    struct copy_digest copies[MEMBERS_MAX];
+    enum copy_verdict verdicts[MEMBERS_MAX];
     for (uint32_t i = 0; i < s->rows_n; i++) {
-        uint32_t count = 0;
-        for (uint32_t k = 0; k < s->rows_n; k++) {
-            count += s->rows[i].known && s->rows[k].known &&
-                     memcmp(s->rows[i].digest, s->rows[k].digest, 16) == 0;
-        }
-        if (count > best_count) {
-            best = i;
-            best_count = count;
-        }
+        copies[i] =
+            (struct copy_digest){.known = s->rows[i].known, .damaged = damaged(&s->rows[i])};
+        memcpy(copies[i].digest, s->rows[i].digest, sizeof(copies[i].digest));
     }
+    copies_judge(copies, s->rows_n, verdicts);
     for (uint32_t i = 0; i < s->rows_n; i++) {
-        struct verify_row *r = &s->rows[i];
-        bool same = r->known && 2 * best_count > s->rows_n &&
-                    memcmp(r->digest, s->rows[best].digest, 16) == 0;
-        bool whole =
-            !s->owner->deep || (r->recomputed_known && memcmp(r->running, r->recomputed, 16) == 0);
-        r->ok = same && whole;
-        if (r->known && !same) {
-            snprintf(r->text, sizeof(r->text),
-                     "its digest differs from most replicas at index %llu",
-                     (unsigned long long)s->index);
-        } else if (r->known && r->recomputed_known && !whole) {
-            snprintf(r->text, sizeof(r->text),
-                     "its rows do not give its digest at index %llu: the stored state is damaged",
-                     (unsigned long long)r->index);
-        }
+        row_judge(&s->rows[i], verdicts[i]);
     }
 }
 
@@ -131,6 +140,7 @@ static void answer(struct verify *v)
             to->recomputed =
                 (ProtobufCBinaryData){from->recomputed_known ? 16 : 0, from->recomputed};
             to->ok = from->ok;
+            to->disputed = from->disputed;
             to->known = from->known && (!v->deep || from->recomputed_known);
             to->text = from->text;
             to->rows = from->rows;

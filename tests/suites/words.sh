@@ -135,6 +135,15 @@ cluster_kill bj1 bj2
 check a_lost_site_is_gone says 20 10 sh1,sh2 status -- '^ORANGE .*beijing GONE since .*\(0/2 nodes, silent from sh1 sh2 wit1\)' \
     'survives nothing more' 'next: bring back any node of beijing \(bj1 bj2\)' 'margin 0: .* no further node' '3/5 nodes \| 3/3 shards led'
 check and_why_its_shard_is_away says 20 10 sh1,sh2 explain mail-beijing -- 'leader sh' 'not in beijing because: bj1 NO alive: .*bj2 NO alive'
+only_silence_is_found() {
+    cluster_ctl --node sh1 verify "$@" -o json >"$MQ_TMP/said"
+    local code=$?
+    cat "$MQ_TMP/said"
+    [[ $code -eq 10 ]] && jq -e '.severity == "yellow" and (.messages | length > 0 and all(.id == "NOT_VERIFIED")) and
+        ([.data.rows[] | select(.node | startswith("sh")) | .ok] | length == 6 and all)' "$MQ_TMP/said" >/dev/null
+}
+check what_is_left_is_verified_and_nothing_named_that_is_only_silent until_ 20 only_silence_is_found --timeout 5s
+check so_it_is_from_every_pair until_ 20 only_silence_is_found --deep --timeout 5s
 cluster_kill wit1
 check without_a_majority_it_says_so says 20 12 sh1 status -- '^RED .*NO QUORUM, LOCAL VIEW sh1: 2 of 5 \(sh1 sh2\); bj1 bj2 wit1 unheard since' \
     'bring back ANY 1 of bj1 bj2 wit1'
