@@ -242,22 +242,3 @@ const struct view_replica *cluster_view_replica(const struct view_shard *s, unsi
     }
     return NULL;
 }
-
-void cluster_view_complete(struct cluster_view *v, const Mq__Founding *f)
-{
-    for (size_t i = 0; i < f->n_shards; i++) {
-        const Mq__FoundingShard *from = f->shards[i];
-        for (unsigned j = 0; j < v->shards_n; j++) {
-            struct view_shard *s = &v->shards[j];
-            for (size_t k = 0; s->shard == from->shard && k < from->n_members; k++) {
-                int place = place_of(v, from->members[k]->node);
-                struct view_replica *r = place >= 0 ? replica_of(s, (unsigned)place) : NULL;
-                if (r != NULL && !r->voter && v->nodes[place].role != ROLE_STANDBY) {
-                    r->voter = true;
-                    s->voters++;
-                    s->voters_up += r->known && r->ok;
-                }
-            }
-        }
-    }
-}

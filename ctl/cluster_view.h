@@ -77,8 +77,6 @@ struct cluster_view {
 /* MALFORMED when the view contradicts itself (more than the maxima). `v` is borrowed as long as out_view lives. The struct is large: allocate
  * it. */
 enum status cluster_view_read(const Mq__StatusView *v, struct cluster_view *out_view);
-/* Copies that nobody speaks of now, from the founding record (members are fixed by it). */
-void cluster_view_complete(struct cluster_view *v, const Mq__Founding *f);
 /* Allocated by calloc; with what it was read from, if it owns that. NULL is fine. */
 void cluster_view_free(struct cluster_view *v);
 /* NULL when the node holds no copy. */

@@ -45,39 +45,6 @@ static enum status ask(struct ctl *c, int explain, struct cluster_view *v, struc
                    : error_set(e, STATUS_INTERNAL, "%s: the node's answer cannot be read", a->node);
 }
 
-/* Where no leader speaks for a shard, its members are those of the founding record; a node knows it without a quorum. */
-static void complete(struct ctl *c, struct cluster_view *v)
-{
-    Mq__RequestHeader header = MQ__REQUEST_HEADER__INIT;
-    Mq__Query query = MQ__QUERY__INIT;
-    Mq__QueryFounding founding = MQ__QUERY_FOUNDING__INIT;
-    struct call_answer a = {0};
-    struct error e = {0};
-    uint8_t packed[64];
-    bool whole = v->quorum;
-    for (unsigned i = 0; i < v->shards_n; i++) {
-        whole = whole && v->shards[i].leader >= 0;
-    }
-    if (whole) {
-        return;
-    }
-    query.body_case = MQ__QUERY__BODY_FOUNDING;
-    query.founding = &founding;
-    header.op = MQ__OP__OP_QUERY;
-    header.consistency = MQ__CONSISTENCY__LOCAL;
-    struct bytes payload = {packed, mq__query__pack(&query, packed)};
-    enum status s = caller_call(c->caller, &header, payload, CALL_THIS_NODE,
-                                caller_now_ms() + ASK_MS_MAX, &a, &e);
-    Mq__QueryResult *result = s == OK && a.outcome == MQ__OUTCOME__OUTCOME_APPLIED
-                                  ? mq__query_result__unpack(NULL, a.payload_size, a.payload)
-                                  : NULL;
-    if (result != NULL && result->founding != NULL) {
-        cluster_view_complete(v, result->founding);
-    }
-    mq__query_result__free_unpacked(result, NULL);
-    call_answer_clear(&a);
-}
-
 enum status status_fetch(struct ctl *c, int explain, struct cluster_view **out_view,
                          struct call_answer *out_answer, enum exit_code *out_code)
 {
@@ -113,7 +80,6 @@ enum status status_fetch(struct ctl *c, int explain, struct cluster_view **out_v
         *out_code = ctl_fail(c, &e);
         return e.status != OK ? e.status : STATUS_UNREACHABLE;
     }
-    complete(c, best);
     *out_view = best;
     return OK;
 }

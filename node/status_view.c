@@ -125,6 +125,12 @@ static const Mq__ShardView *leader_view(const struct build *b, const Mq__Foundin
     return best;
 }
 
+static bool member_votes(const struct node *n, const Mq__FoundingMember *m)
+{
+    const struct founding_node *f = founding_find_node(&n->founding, m->node);
+    return f != NULL && f->role != ROLE_STANDBY;
+}
+
 static void add_replica(const struct build *b, struct shard_row *row, const Mq__FoundingMember *m,
                         const Mq__ShardView *leader)
 {
@@ -146,6 +152,7 @@ static void add_replica(const struct build *b, struct shard_row *row, const Mq__
     v->replica = m->replica;
     v->known = own != NULL;
     v->age_ms = age;
+    v->voter = member_votes(b->node, m); /* also where nobody speaks of it */
     v->lag_known = lag != NULL && lag->lag_known;
     if (v->lag_known) {
         v->voter = lag->voter;

@@ -147,6 +147,13 @@ check so_it_is_from_every_pair until_ 20 only_silence_is_found --deep --timeout 
 cluster_kill wit1
 check without_a_majority_it_says_so says 20 12 sh1 status -- '^RED .*NO QUORUM, LOCAL VIEW sh1: 2 of 5 \(sh1 sh2\); bj1 bj2 wit1 unheard since' \
     'bring back ANY 1 of bj1 bj2 wit1'
+voters_counted() {
+    cluster_ctl "$@" --node bj1 --node sh1 --node wit1 -o json --timeout 9s >"$MQ_TMP/said"
+    cat "$MQ_TMP/said"
+    jq -e '.data.shards | length == 3 and all(.voters == 5 and .voters_up == 2)' "$MQ_TMP/said" >/dev/null
+}
+check and_every_voter_is_counted_though_nobody_hears_it until_ 20 voters_counted shards
+check by_top_too until_ 20 voters_counted top --once
 cluster_start wit1
 check any_one_of_them_heals_it says 40 10 sh1,sh2 status -- '^ORANGE .*beijing GONE'
 
