@@ -198,6 +198,7 @@ enum status cluster_view_read(const Mq__StatusView *from, struct cluster_view *v
     memcpy(v->cluster.bytes, from->cluster_id.data, sizeof(v->cluster.bytes));
     v->said = from;
     v->quorum = from->quorum;
+    v->local_majority = from->local_majority;
     v->quorum_ms = from->quorum_ms;
     v->as_of_ms = from->as_of_ms;
     for (size_t i = 0; i < from->n_nodes; i++) {

@@ -62,6 +62,7 @@ struct cluster_view {
     char cluster_name[NAME_MAX_BYTES + 1], node[NAME_MAX_BYTES + 1], text[256];
     struct uuid cluster;
     bool quorum;
+    bool local_majority; /* no quorum was asked for, and the node hears a majority by itself */
     uint64_t quorum_ms, as_of_ms;
     struct view_node nodes[NODES_MAX];
     unsigned nodes_n;

@@ -97,7 +97,7 @@ enum severity status_judge(const struct cluster_view *v, uint64_t now_ms, struct
     if (verdict == NULL) {
         screen_message(s, "NO_VERDICT", SEVERITY_YELLOW, v->node,
                        "this node gives no verdict: it is of another version", "upgrade it");
-        return v->quorum ? SEVERITY_YELLOW : SEVERITY_RED;
+        return v->quorum || v->local_majority ? SEVERITY_YELLOW : SEVERITY_RED;
     }
     for (size_t i = 0; i < verdict->n_findings; i++) {
         const Mq__Finding *f = verdict->findings[i];
@@ -114,7 +114,7 @@ enum severity status_judge(const struct cluster_view *v, uint64_t now_ms, struct
 
 enum exit_code status_exit_code(const struct cluster_view *v, enum severity severity)
 {
-    if (!v->quorum) {
+    if (!v->quorum && !v->local_majority) {
         return EXIT_NO_QUORUM;
     }
     return severity == SEVERITY_RED      ? EXIT_CRITICAL
@@ -137,13 +137,13 @@ void status_source(const struct cluster_view *v, const struct call_answer *a, st
             s->epoch = v->shards[i].epoch;
         }
     }
-    if (!v->quorum) {
+    if (!v->quorum && !v->local_majority) {
         s->verdict = true;
         s->severity = SEVERITY_RED;
         snprintf(s->summary, sizeof(s->summary),
                  "NO QUORUM VIEW, local view of %s; ? = not known now", v->node);
     } else if (local) {
-        screen_line(s, "LOCAL VIEW of %s", v->node);
+        screen_line(s, "LOCAL VIEW %s, not confirmed (not asked)", v->node);
     }
 }
 
@@ -325,9 +325,10 @@ static void source_format(const struct cluster_view *v, unsigned up, unsigned le
         snprintf(text, size, "%s %s quorum view %s %" PRIu64 " ms | %u/%u nodes | %u/%u shards led",
                  v->cluster_name, clock, v->node, v->quorum_ms, up, v->nodes_n, led, v->shards_n);
     } else {
-        snprintf(text, size,
-                 "%s %s NO QUORUM VIEW, local view of %s: %u of %u nodes heard; ? = not known now",
-                 v->cluster_name, clock, v->node, up, v->nodes_n);
+        snprintf(text, size, "%s %s %s of %s: %u of %u nodes heard; ? = not known now",
+                 v->cluster_name, clock,
+                 v->local_majority ? "local view" : "NO QUORUM VIEW, local view", v->node, up,
+                 v->nodes_n);
     }
 }
 

@@ -144,7 +144,7 @@ static void fill_head(const struct top *t, struct screen *s)
         led += v->shards[i].leader >= 0;
     }
     s->severity = status_judge(v, clock_wall_ms(&clock_system), s);
-    if (v->quorum) { /* else the source has said so */
+    if (v->quorum || v->local_majority) { /* else the source has said so */
         snprintf(s->summary, sizeof(s->summary), "%s | %u/%u nodes | %u/%u shards led | %.400s",
                  v->cluster_name, up, v->nodes_n, led, v->shards_n,
                  verdict != NULL ? verdict->survives : "no verdict");

@@ -220,8 +220,8 @@ static void see_shard(const struct build *b, const Mq__FoundingShard *record,
     see_leader(b, s);
 }
 
-enum status observe(struct node *n, const Mq__NodeView *own, bool quorum, const char *note,
-                    struct observation *out_o)
+enum status observe(struct node *n, const Mq__NodeView *own, bool quorum, bool local,
+                    const char *note, struct observation *out_o)
 {
     const Mq__Founding *m = shards_founding(&n->shards);
     struct build b = {.n = n, .o = out_o};
@@ -229,6 +229,7 @@ enum status observe(struct node *n, const Mq__NodeView *own, bool quorum, const 
     *out_o = (struct observation){
         .founded = n->data.founded,
         .quorum = quorum,
+        .local = local,
         .wall_ms = clock_wall_ms(&clock_system),
         .note = note,
         .nodes = calloc(n->founding.nodes_n, sizeof(*out_o->nodes)),

@@ -7,9 +7,9 @@
 
 struct node;
 
-/* own: this node's view, of now; borrowed for the call. note is borrowed as long as the observation lives. NO_MEMORY. */
-enum status observe(struct node *n, const Mq__NodeView *own, bool quorum, const char *note,
-                    struct observation *out_o);
+/* own: this node's view, of now; borrowed for the call. local: no majority was asked. note is borrowed as long as the observation lives. NO_MEMORY. */
+enum status observe(struct node *n, const Mq__NodeView *own, bool quorum, bool local,
+                    const char *note, struct observation *out_o);
 void observe_free(struct observation *o);
 
 #endif

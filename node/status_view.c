@@ -1,6 +1,7 @@
 /* The view of the whole cluster as this node can honestly give it: its own, and what every other
  * said within the last second. What is older is unknown, by name. quorum is true only after a
- * linearizable read of the directory during this very request. */
+ * linearizable read of the directory during this very request; with `local` none is made, and local_majority says whether this node
+ * hears a majority by itself. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 struct asked {
     uint64_t lag_limit_ms;
-    bool explain;
+    bool explain, local;
 };
 
 struct status_task {
@@ -215,15 +216,14 @@ static void add_feed(struct build *b, struct feed_word *w)
     b->feed_pointers[b->view.n_feeds++] = v;
 }
 
-static void say_text(struct build *b, bool quorum)
+static void say_text(struct build *b, bool quorum, bool local)
 {
     struct node *n = b->node;
     if (!n->data.founded) {
         snprintf(b->text, sizeof(b->text), "%s", n->founder.text);
     } else if (!quorum) {
-        snprintf(b->text, sizeof(b->text),
-                 "seen by %s alone: the directory did not confirm it with a majority",
-                 n->config.name);
+        snprintf(b->text, sizeof(b->text), "seen by %s alone: the directory %s", n->config.name,
+                 local ? "was not asked to confirm it" : "did not confirm it with a majority");
     }
 }
 
@@ -241,7 +241,7 @@ static void judge(struct build *b, const struct asked *asked, shard_id shard)
     }
 }
 
-static void fill(struct build *b, bool quorum, uint64_t quorum_ms)
+static void fill(struct build *b, uint64_t quorum_ms)
 {
     struct node *n = b->node;
     Mq__StatusView *v = &b->view;
@@ -249,7 +249,8 @@ static void fill(struct build *b, bool quorum, uint64_t quorum_ms)
     v->cluster_name = n->founding.cluster_name;
     v->cluster_id = (ProtobufCBinaryData){16, n->founding.cluster.bytes};
     v->node = n->config.name;
-    v->quorum = quorum;
+    v->quorum = b->seen.quorum;
+    v->local_majority = b->seen.local && observation_majority_heard(&b->seen);
     v->quorum_ms = quorum_ms;
     v->as_of_ms = clock_wall_ms(&clock_system);
     v->nodes = b->node_pointers;
@@ -268,15 +269,16 @@ static void fill(struct build *b, bool quorum, uint64_t quorum_ms)
     v->text = b->text;
 }
 
-static enum status look(struct build *b, bool quorum)
+static enum status look(struct build *b, bool quorum, bool local)
 {
     struct block *own = view_pack_own(&b->node->views);
     b->shards = calloc(SHARDS_MAX, sizeof(*b->shards));
     b->own = own != NULL ? mq__node_view__unpack(NULL, own->size, own->data) : NULL;
     block_unref(own);
-    say_text(b, quorum);
-    return b->shards != NULL && b->own != NULL ? observe(b->node, b->own, quorum, b->text, &b->seen)
-                                               : STATUS_NO_MEMORY;
+    say_text(b, quorum, local);
+    return b->shards != NULL && b->own != NULL
+               ? observe(b->node, b->own, quorum, local, b->text, &b->seen)
+               : STATUS_NO_MEMORY;
 }
 
 static void answer(struct request *r, const struct asked *asked, bool quorum, uint64_t quorum_ms)
@@ -288,12 +290,12 @@ static void answer(struct request *r, const struct asked *asked, bool quorum, ui
     }
     b->node = r->service->node;
     b->lag_limit_ms = asked->lag_limit_ms;
-    if (look(b, quorum) != OK) {
+    if (look(b, quorum, asked->local) != OK) {
         request_refuse(r, STATUS_NO_MEMORY, NULL);
     } else {
         Mq__AdminResult result = MQ__ADMIN_RESULT__INIT;
         mq__status_view__init(&b->view);
-        fill(b, quorum, quorum_ms);
+        fill(b, quorum_ms);
         judge(b, asked, r->shard);
         result.status = &b->view;
         admin_finish(r, MQ__OUTCOME__OUTCOME_APPLIED, OK, "", &result);
@@ -320,7 +322,7 @@ void status_view_start(struct request *r, const Mq__AdminStatus *a)
     struct node *n = r->service->node;
     struct node_shard *directory = shards_find(&n->shards, SHARD_DIRECTORY);
     struct status_task *t = directory != NULL && !a->local ? calloc(1, sizeof(*t)) : NULL;
-    struct asked asked = {a->lag_limit_ms, a->explain};
+    struct asked asked = {a->lag_limit_ms, a->explain, a->local};
     if (t == NULL) {
         answer(r, &asked, false, 0);
         return;

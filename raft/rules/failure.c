@@ -41,17 +41,15 @@ static void no_quorum(const struct observation *o, struct findings *f)
 {
     char time[TIME_TEXT_SIZE];
     struct sentence s;
-    unsigned heard = 0, voters = 0, voters_heard = 0;
+    struct observed_votes votes = observation_votes(o);
+    unsigned heard = 0;
     uint64_t since = AGE_UNKNOWN;
     bool majority = observation_majority_heard(o);
     struct finding *at = findings_add(f, FINDING_NO_QUORUM, SEVERITY_RED, "");
     for (unsigned i = 0; i < o->nodes_n; i++) {
         const struct observed_node *n = &o->nodes[i];
-        bool votes = n->role != ROLE_STANDBY;
         uint64_t age = o->nodes[o->self].links[i].heard_age_ms;
         heard += n->speaks ? 1 : 0;
-        voters += votes ? 1 : 0;
-        voters_heard += votes && n->speaks ? 1 : 0;
         since = !n->speaks && age < since ? age : since;
     }
     finding_text(at, &s);
@@ -79,7 +77,7 @@ static void no_quorum(const struct observation *o, struct findings *f)
         sentence_add(&s, "ask again in a moment; clusterctl status --node another one");
         return;
     }
-    sentence_add(&s, "bring back ANY %u of ", voters / 2 + 1 - voters_heard);
+    sentence_add(&s, "bring back ANY %u of ", votes.all / 2 + 1 - votes.heard);
     missing_list(o, &s);
     sentence_add(&s, ", or the network to them: heals itself, nothing is lost");
     finding_avoid(at, &s);
@@ -531,8 +529,8 @@ static void judge_links(const struct observation *o, struct findings *f)
 
 void failure_judge(const struct observation *o, struct findings *f)
 {
-    if (!o->quorum) {
-        bool majority = observation_majority_heard(o);
+    bool majority = observation_majority_heard(o);
+    if (!o->quorum && !(o->local && majority)) {
         const struct observed_shard *elsewhere = majority ? directory_led_elsewhere(o) : NULL;
         if (elsewhere != NULL) {
             unconfirmed(o, elsewhere, f);

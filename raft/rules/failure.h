@@ -4,7 +4,8 @@
  *   ... all nodes of its site      SITE_DOWN, WITNESS_DOWN
  *   ... which was heard for a while after it had ceased to hear anybody          ASYMMETRIC
  *   two nodes that live and do not hear each other       LINK_CUT; of whole sites DC_LINK_CUT; one way only: ASYMMETRIC
- *   the observer reaches no majority                     NO_QUORUM, and no claim about the others
+ *   the observer reaches no majority, or was not asked to and hears none
+ *                                                        NO_QUORUM, and no claim about the others
  *   it hears one, and not the directory's leader         UNCONFIRMED beside what is found; no such leader known: NO_QUORUM beside it */
 #ifndef MQ_RAFT_RULES_FAILURE_H
 #define MQ_RAFT_RULES_FAILURE_H

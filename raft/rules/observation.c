@@ -22,15 +22,21 @@ enum hearing observation_hears(const struct observation *o, unsigned a, unsigned
     return awake <= limit_ms ? HEARING_UNKNOWN : HEARING_NO; /* it had no time to hear anybody */
 }
 
-bool observation_majority_heard(const struct observation *o)
+struct observed_votes observation_votes(const struct observation *o)
 {
-    unsigned voters = 0, heard = 0;
+    struct observed_votes v = {0};
     for (unsigned i = 0; i < o->nodes_n; i++) {
         bool votes = o->nodes[i].role != ROLE_STANDBY;
-        voters += votes ? 1 : 0;
-        heard += votes && o->nodes[i].speaks ? 1 : 0;
+        v.all += votes ? 1 : 0;
+        v.heard += votes && o->nodes[i].speaks ? 1 : 0;
     }
-    return o->quorum || (o->founded && heard > voters / 2);
+    return v;
+}
+
+bool observation_majority_heard(const struct observation *o)
+{
+    struct observed_votes v = observation_votes(o);
+    return o->quorum || (o->founded && v.heard > v.all / 2);
 }
 
 bool observation_alive(const struct observation *o, unsigned place)

@@ -98,6 +98,7 @@ struct observation {
     unsigned self; /* the observer's place */
     bool founded;  /* false: the cluster does not exist yet */
     bool quorum;   /* a majority confirmed this view just now */
+    bool local;    /* none was asked to: the observer's own view is what was wanted */
     uint64_t wall_ms;
     const char *note; /* what it says of itself when it has no quorum; "" = nothing */
     struct observed_node *nodes;
@@ -112,6 +113,11 @@ enum hearing observation_hears(const struct observation *o, unsigned a, unsigned
                                uint64_t limit_ms);
 /* A majority confirmed the view, or the observer hears a majority of the nodes that vote, itself among them: what it sees is of now. */
 bool observation_majority_heard(const struct observation *o);
+/* Nodes that vote, and those of them that speak. */
+struct observed_votes {
+    unsigned all, heard;
+};
+struct observed_votes observation_votes(const struct observation *o);
 /* Alive: it speaks to the observer, or to somebody who does. */
 bool observation_alive(const struct observation *o, unsigned place);
 /* It has been heard by somebody, without a break, for RETURNED_MS: one that has just come back is still being dialled by others. */

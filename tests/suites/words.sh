@@ -62,6 +62,9 @@ check as_json_every_candidate_has_its_conditions until_ 20 bash -c '
     "$1" --config "$2" explain mail-shanghai -o json | jq -e ".data.candidates | length == 5 and
         all(.conditions | length == 6) and ([.[] | select(.may_lead)] | length == 4)"' _ "$CLUSTER_BIN/clusterctl" "$CLUSTER_CONF"
 
+check a_local_view_of_it_is_calm_too says 10 '0|10' sh1 status --local -- '^(OK|BLUE|YELLOW) ' 'LOCAL VIEW sh1, not confirmed \(not asked\)' \
+    '5 of 5 nodes heard'
+
 # ---- a node is killed ----
 leader=$(cluster_leader mail-beijing)
 cluster_kill "$leader"
@@ -147,6 +150,7 @@ check so_it_is_from_every_pair until_ 20 only_silence_is_found --deep --timeout 
 cluster_kill wit1
 check without_a_majority_it_says_so says 20 12 sh1 status -- '^RED .*NO QUORUM, LOCAL VIEW sh1: 2 of 5 \(sh1 sh2\); bj1 bj2 wit1 unheard since' \
     'bring back ANY 1 of bj1 bj2 wit1'
+check its_local_view_says_so_too says 10 12 sh1 status --local -- '^RED .*NO QUORUM, LOCAL VIEW sh1: 2 of 5'
 voters_counted() {
     cluster_ctl "$@" --node bj1 --node sh1 --node wit1 -o json --timeout 9s >"$MQ_TMP/said"
     cat "$MQ_TMP/said"

@@ -210,6 +210,32 @@ static void without_quorum_nobody_leads_and_the_exit_code_says_so(void)
     CHECK_EQ(status_exit_code(v, SEVERITY_RED), EXIT_NO_QUORUM);
 }
 
+static void a_local_view_is_not_one_without_a_quorum(void)
+{
+    struct screen s;
+    Mq__Verdict verdict = MQ__VERDICT__INIT;
+    world();
+    w.view.verdict = &verdict;
+    w.view.quorum = false;
+    w.view.local_majority = true;
+    read_view();
+    CHECK_EQ(v->shards[0].leader, -1); /* nobody confirmed it */
+    CHECK_EQ(judged(&s), SEVERITY_OK);
+    CHECK_EQ(status_exit_code(v, SEVERITY_OK), EXIT_HEALTHY);
+    CHECK_EQ(status_exit_code(v, SEVERITY_RED), EXIT_CRITICAL);
+    status_source(v, &(struct call_answer){.node = "bj1"}, &s, true);
+    CHECK(!s.quorum);
+    CHECK_STR_EQ(s.summary, "");
+    screen_deinit(&s);
+    w.view.local_majority = false;
+    read_view();
+    CHECK_EQ(status_exit_code(v, SEVERITY_RED), EXIT_NO_QUORUM);
+    screen_init(&s, "status");
+    status_source(v, &(struct call_answer){.node = "bj1"}, &s, true);
+    CHECK(strstr(s.summary, "NO QUORUM VIEW") != NULL);
+    screen_deinit(&s);
+}
+
 static void the_newest_term_says_who_leads(void)
 {
     world();
@@ -252,6 +278,7 @@ CHECK_MAIN
     RUN(a_copy_that_may_not_vote_does_not_count);
     RUN(nothing_old_is_shown_of_a_node_that_is_not_heard);
     RUN(without_quorum_nobody_leads_and_the_exit_code_says_so);
+    RUN(a_local_view_is_not_one_without_a_quorum);
     RUN(the_newest_term_says_who_leads);
     RUN(voters_that_nobody_hears_are_voters);
     RUN(a_view_over_its_maxima_is_refused);

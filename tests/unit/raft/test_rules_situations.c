@@ -188,6 +188,31 @@ static void witness_and_site_lost(void)
     w.o.quorum = false;
 }
 
+static void local_view(void)
+{
+    w.o.quorum = false;
+    w.o.local = true;
+}
+
+static void local_view_after_a_site_is_lost(void)
+{
+    site_lost();
+    local_view();
+}
+
+static void local_view_without_a_majority(void)
+{
+    witness_and_site_lost();
+    local_view();
+}
+
+static void local_view_before_the_founding(void)
+{
+    local_view();
+    w.o.founded = false;
+    w.o.note = "waits for sh2";
+}
+
 static void one_way_to_a_node_begins(void)
 {
     for (unsigned k = 0; k < WORLD_NODES; k++) {
@@ -320,6 +345,14 @@ static const struct situation situations[] = {
      "margin 0: directory mail-beijing mail-shanghai"},
     {"12 the witness and a site", SH1, witness_and_site_lost, SEVERITY_RED, "NO_QUORUM", "",
      "+1m00s: NO QUORUM, LOCAL VIEW sh1: 2 of 5 (sh1 sh2); bj1 bj2 wit1 unheard since 15:59:00Z"},
+    {"12 a local view, no majority being asked", SH1, local_view, SEVERITY_OK, "", "",
+     "nothing to do"},
+    {"12 a local view of a lost site", SH1, local_view_after_a_site_is_lost, SEVERITY_ORANGE,
+     "SITE_DOWN QUORUM_MARGIN AWAY", "", "+6m12s: beijing GONE since"},
+    {"12 a local view that hears no majority", SH1, local_view_without_a_majority, SEVERITY_RED,
+     "NO_QUORUM", "", "+1m00s: NO QUORUM, LOCAL VIEW sh1: 2 of 5 (sh1 sh2)"},
+    {"12 a local view before the founding", SH1, local_view_before_the_founding, SEVERITY_RED,
+     "NO_QUORUM", "", "NO QUORUM, LOCAL VIEW sh1: 5 of 5 (bj1 bj2 sh1 sh2 wit1); waits for sh2"},
     {"14 a node hears nobody, at first", SH1, one_way_to_a_node_begins, SEVERITY_ORANGE,
      "ASYMMETRIC", WITHOUT_BJ, "+2.60s: bj1<-*: bj1 hears nobody since"},
     {"14 and then", SH1, one_way_to_a_node_has_ended_its_connections, SEVERITY_ORANGE,
@@ -362,7 +395,7 @@ static void each_situation_is_named_with_its_severity_and_what_is_survived(void)
         if (s->survives[0] != '\0' || !w.o.quorum) {
             CHECK_STR_EQ(v->survives, s->survives);
         }
-        CHECK(s->severity <= SEVERITY_BLUE || v->next[0] != '\0');
+        CHECK(s->severity <= SEVERITY_BLUE || v->next[0] != '\0' || !w.o.founded);
     }
 }
 
