@@ -87,7 +87,8 @@ const struct command commands[] = {
      .summary = "how far each copy of each shard is behind",
      .text =
          "A row a shard and a column a node: how long ago the copy held what its leader has now. A "
-         "dash marks the leader, ? what is not known.",
+         "dash marks the leader, ? what is not known. With --eta a copy that is down comes before "
+         "all that are only behind.",
      .flags = {"max", "eta"},
      .marks = VIEW,
      .examples = {{"lag", "every copy"},

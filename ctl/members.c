@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/lag_eta.h"
 #include "ctl/status.h"
 
 static void columns(struct screen *s, const char *const *names, size_t n)
@@ -144,16 +145,17 @@ static json_t *replica_json(const struct cluster_view *v, const struct view_repl
     bool own = r->known && r->own;
     bool lag = v->quorum && r->lag_known;
     bool eta = strcmp(r->course, "breach") == 0 || strcmp(r->course, "clears") == 0;
-    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node",
-                     json_text(v->nodes[r->node].name), "voter", r->voter, "state",
-                     own ? json_text(r->state) : json_null(), "applied_index",
-                     json_u64_or_null(own, r->applied_index), "commit_index",
+    const char *course = lag_course(v, r);
+    return json_pack("{s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node",
+                     json_text(v->nodes[r->node].name), "voter", r->voter, "up",
+                     v->nodes[r->node].up, "state", own ? json_text(r->state) : json_null(),
+                     "applied_index", json_u64_or_null(own, r->applied_index), "commit_index",
                      json_u64_or_null(own, r->commit_index), "lag_seconds",
                      json_seconds(lag, r->lag_ms), "lag_entries",
                      json_u64_or_null(lag, r->lag_entries), "lag_bytes",
                      json_u64_or_null(lag, r->lag_bytes), "lag_trend",
                      lag && r->slope_known ? json_real((double)r->slope_us / 1e6) : json_null(),
-                     "lag_course", lag && r->course[0] != '\0' ? json_text(r->course) : json_null(),
+                     "lag_course", course[0] != '\0' ? json_text(course) : json_null(),
                      "eta_seconds", json_seconds(lag && eta, r->eta_ms));
 }
 
@@ -259,41 +261,6 @@ static bool over_max(const struct cluster_view *v, uint64_t max_ms)
     return false;
 }
 
-/* Which of two courses is the worse one to have. */
-static int course_rank(const struct view_replica *r)
-{
-    static const char *const worst_first[] = {"not_falling", "clears", "breach", "unknown"};
-    for (int i = 0; i < 4; i++) {
-        if (strcmp(r->course, worst_first[i]) == 0) {
-            return 4 - i;
-        }
-    }
-    return 0;
-}
-
-/* Of the copy that crosses the limit first, or stays above it. */
-static void eta_cell(const struct cluster_view *v, const struct view_shard *shard, struct screen *s)
-{
-    const struct view_replica *worst = NULL;
-    for (unsigned i = 0; v->quorum && i < shard->replicas_n; i++) {
-        const struct view_replica *r = &shard->replicas[i];
-        if (!r->lag_known || r->eta[0] == '\0') {
-            continue;
-        }
-        int by = worst == NULL ? 1 : course_rank(r) - course_rank(worst);
-        if (by > 0 || (by == 0 && r->eta_ms < worst->eta_ms)) {
-            worst = r;
-        }
-    }
-    if (worst == NULL) {
-        screen_cell(s, "?");
-    } else if (course_rank(worst) == 0) {
-        screen_cell(s, "%s", worst->eta);
-    } else {
-        screen_cell(s, "%s %s", v->nodes[worst->node].name, worst->eta);
-    }
-}
-
 static void lag_columns(struct ctl *c, const struct cluster_view *v, unsigned nodes,
                         struct screen *s)
 {
@@ -319,6 +286,7 @@ enum exit_code run_lag(struct ctl *c)
     }
     const struct cluster_view *v = shown.v;
     uint64_t max_ms = c->arguments.options.max_ms;
+    char eta[LAG_ETA_SIZE];
     json_t *shards = json_array();
     unsigned nodes_shown =
         v->nodes_n < SCREEN_COLUMNS_MAX - 4 ? v->nodes_n : SCREEN_COLUMNS_MAX - 4;
@@ -333,7 +301,8 @@ enum exit_code run_lag(struct ctl *c)
         screen_cell(&shown.s, "%s",
                     shard->leader >= 0 && shard->durability[0] != '\0' ? shard->durability : "?");
         if (c->arguments.options.eta) {
-            eta_cell(v, shard, &shown.s);
+            lag_eta_format(v, shard, eta, sizeof(eta));
+            screen_cell(&shown.s, "%s", eta);
         }
         json_array_append_new(shards, shard_json(v, shard));
     }

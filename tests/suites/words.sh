@@ -138,6 +138,7 @@ cluster_kill bj1 bj2
 check a_lost_site_is_gone says 20 10 sh1,sh2 status -- '^ORANGE .*beijing GONE since .*\(0/2 nodes, silent from sh1 sh2 wit1\)' \
     'survives nothing more' 'next: bring back any node of beijing \(bj1 bj2\)' 'margin 0: .* no further node' '3/5 nodes \| 3/3 shards led'
 check and_why_its_shard_is_away says 20 10 sh1,sh2 explain mail-beijing -- 'leader sh' 'not in beijing because: bj1 NO alive: .*bj2 NO alive'
+check a_copy_that_is_down_is_ahead_of_every_forecast says 20 10 sh1 lag --eta -- 'mail-beijing sh. .*bj1 \+1 down' 'mail-shanghai sh. .*bj1 \+1 down'
 only_silence_is_found() {
     cluster_ctl --node sh1 verify "$@" -o json >"$MQ_TMP/said"
     local code=$?

@@ -1,6 +1,7 @@
 /* From a status view to what is said: who is up, who leads, which message; and never an old value for what is not known. */
 #include "ctl/cluster_view.h"
 
+#include "ctl/lag_eta.h"
 #include "ctl/status.h"
 #include "tests/lib/check.h"
 
@@ -236,6 +237,39 @@ static void a_local_view_is_not_one_without_a_quorum(void)
     screen_deinit(&s);
 }
 
+static const char *eta_said(void)
+{
+    static char said[LAG_ETA_SIZE];
+    read_view();
+    lag_eta_format(v, &v->shards[0], said, sizeof(said));
+    return said;
+}
+
+static void a_copy_that_is_down_is_worse_off_than_any_that_is_behind(void)
+{
+    world();
+    CHECK_STR_EQ(eta_said(), "?");
+    for (unsigned i = 1; i < 5; i++) {
+        w.replicas[i].eta = text("never");
+        w.replicas[i].lag_course = text("never");
+    }
+    CHECK_STR_EQ(eta_said(), "never");
+    CHECK_STR_EQ(lag_course(v, cluster_view_replica(&v->shards[0], 1)), "never");
+    w.replicas[3].eta = text("in 11m20s");
+    w.replicas[3].lag_course = text("breach");
+    CHECK_STR_EQ(eta_said(), "sh2 in 11m20s");
+    down(2);
+    CHECK_STR_EQ(eta_said(), "sh1 down");
+    CHECK_STR_EQ(lag_course(v, cluster_view_replica(&v->shards[0], 2)), "down");
+    down(4);
+    CHECK_STR_EQ(eta_said(), "sh1 +1 down");
+    w.nodes[2].role = text("standby"); /* no voter */
+    CHECK_STR_EQ(eta_said(), "wit1 down");
+    w.view.quorum = false;
+    CHECK_STR_EQ(eta_said(), "wit1 down");
+    CHECK_STR_EQ(lag_course(v, cluster_view_replica(&v->shards[0], 1)), "");
+}
+
 static void the_newest_term_says_who_leads(void)
 {
     world();
@@ -279,6 +313,7 @@ CHECK_MAIN
     RUN(nothing_old_is_shown_of_a_node_that_is_not_heard);
     RUN(without_quorum_nobody_leads_and_the_exit_code_says_so);
     RUN(a_local_view_is_not_one_without_a_quorum);
+    RUN(a_copy_that_is_down_is_worse_off_than_any_that_is_behind);
     RUN(the_newest_term_says_who_leads);
     RUN(voters_that_nobody_hears_are_voters);
     RUN(a_view_over_its_maxima_is_refused);
