@@ -114,7 +114,7 @@ void fleet_source(const struct ctl *c, const struct fleet *f, struct screen *s)
     s->as_of_ms = clock_wall_ms(&clock_system);
     for (unsigned i = 0; i < f->n; i++) {
         struct uuid cluster = caller_cluster(f->nodes[i].caller);
-        if (f->nodes[i].why.text[0] == '\0') {
+        if (!uuid_zero(&cluster)) {
             uuid_format(&cluster, s->cluster_id);
         }
     }
@@ -135,5 +135,8 @@ enum exit_code fleet_judge(const struct fleet *f, struct screen *s)
         s->severity = s->severity > SEVERITY_YELLOW ? s->severity : SEVERITY_YELLOW;
         silent++;
     }
-    return silent == 0 ? EXIT_HEALTHY : silent < f->n ? EXIT_DEGRADED : EXIT_UNREACHABLE;
+    if (silent == f->n) {
+        return EXIT_UNREACHABLE;
+    }
+    return s->severity >= SEVERITY_YELLOW ? EXIT_DEGRADED : EXIT_HEALTHY;
 }

@@ -28,9 +28,10 @@ void fleet_close(struct fleet *f);
 /* Not OK: n->why says why not; BUSY: it is being left alone. The result is the caller's to free with mq__admin_result__free_unpacked. */
 enum status fleet_ask(struct ctl *c, struct fleet_node *n, Mq__Admin *admin,
                       Mq__AdminResult **out_result);
-/* Which cluster it is, by a node that answered; the view is no quorum's. */
+/* Which cluster it is, by a node that has answered; the view is no quorum's. */
 void fleet_source(const struct ctl *c, const struct fleet *f, struct screen *s);
-/* One yellow message for each node that did not answer. Gives the exit code: 0, 10 when some did not, 30 when none did. */
+/* One yellow message for each node that did not answer. Gives the exit code: 30 when none did, 10 when some did not or the screen is yellow
+ * or worse already, else 0. */
 enum exit_code fleet_judge(const struct fleet *f, struct screen *s);
 
 #endif
