@@ -325,7 +325,11 @@ const struct command commands[] = {
      .summary = "follow an operation to its end",
      .text = "One, or without a name every one that runs. Progress goes to standard error. Ctrl-C, "
              "and the end of "
-             "--timeout, leave the operation alone: it goes on, and the exit code is 24.",
+             "--timeout, leave the operation alone: it goes on, and the exit code is 24. That is "
+             "also the "
+             "code when how one ended is not known: its node has not answered for 10 s, or has "
+             "started anew. One that failed has the code of what it failed with.",
+     .exits = {EXIT_DEGRADED, EXIT_CRITICAL},
      .args = "[OP]",
      .marks = COMMAND_ENDLESS,
      .examples = {{"op watch sh2-3", "until it has ended"},

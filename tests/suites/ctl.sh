@@ -235,6 +235,29 @@ interrupted() {
     grep "$op goes on" "$MQ_TMP/watch"
 }
 check so_does_an_interrupt interrupted
+lost() { # its node dies: how it ends nobody knows
+    local code watcher
+    rm -f "$MQ_TMP/lost.err"
+    timeout 60 "$CTL" --config "$CLUSTER_CONF" --node "$frozen" op watch -o json "$@" >"$MQ_TMP/lost" 2>"$MQ_TMP/lost.err" </dev/null &
+    watcher=$!
+    until_ 20 grep -q "^$op " "$MQ_TMP/lost.err" || return 1
+    cluster_kill "$frozen"
+    wait "$watcher"
+    code=$?
+    cat "$MQ_TMP/lost"
+    [[ $code -eq 24 ]] && jq -e --arg op "$op" '(.messages[] | select(.id == "OP_LOST") | .object == $op) and .as_of != null and .cluster.id != null and
+        .cluster.name != null and .data.operation.id == $op and .data.operation.running == null and .data.operation.outcome == null' "$MQ_TMP/lost" >/dev/null
+}
+again() { # the copy is still wanted, in another life of the node
+    cluster_start "$frozen"
+    until_ 30 waits && op=$(json op list --node "$frozen" | jq -r '[.data.operations[] | select(.kind == "copy" and .running)][0].id')
+}
+check one_whose_node_dies_ends_with_24 lost "$op"
+check one_of_a_node_that_is_down_is_not_said_to_be_none ends 30 "$CTL" --config "$CLUSTER_CONF" --node "$frozen" op watch "$op"
+check nor_is_it_said_that_nothing_runs_there ends 30 "$CTL" --config "$CLUSTER_CONF" --node "$frozen" op watch
+again || true
+check so_it_does_as_one_of_all lost
+again || true
 for node in $CLUSTER_NODES; do [[ $node == "$frozen" ]] || cluster_start "$node"; done
 check a_node_without_its_store_comes_back cluster_wait 60
 check watching_it_ends_well_then ends 0 "$CTL" --config "$CLUSTER_CONF" op watch "$op"
