@@ -55,7 +55,10 @@ static enum status take_head(struct stream *t, const struct frame *f)
         s = error_set(t->e, STATUS_MALFORMED, "node %s: its answer cannot be read", t->node);
     } else if (m->status != OK) {
         s = m->status < STATUS_COUNT ? (enum status)m->status : STATUS_INTERNAL;
-        (void)error_set(t->e, s, "node %s: %s", t->node, status_text(s));
+        (void)error_set(t->e, s, "node %s: %s", t->node,
+                        s == STATUS_DENIED
+                            ? "this certificate may take no copy; one with --role admin may"
+                            : status_text(s));
     } else {
         s = t->ops->head(t->arg, m, t->e);
     }
@@ -123,8 +126,8 @@ static enum status hung_up(struct stream *t, enum status s)
     }
     return error_set(t->e, s, "node %s %s", t->node,
                      t->head ? "broke the copy off"
-                             : "gives no copy of this shard (it may not be ready, or this "
-                               "certificate is no administrator's)");
+                             : "gives no copy of this shard (it may not be ready, or its version "
+                               "hangs up on a certificate that is no administrator's)");
 }
 
 static enum status receive_some(struct stream *t)

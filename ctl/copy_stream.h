@@ -1,8 +1,8 @@
 /* A copy of one shard from one node, as its own nodes fetch it (proto/peer.proto, FRAME_COPY_*), on a connection of its own.
  *
  * copy_stream_run: dial -> TLS, ALPN copy -> request -> head() once -> data() for each piece, in order -> OK after the last.
- * Fails: UNREACHABLE, TLS, NOT_FOUND (its checkpoint is older than min_index), CLOSED (it refuses: no such shard or epoch there, or it
- * is not ready, or our certificate is no administrator's), TIMEOUT, and whatever head() or data() say. Memory: one frame. */
+ * Fails: UNREACHABLE, TLS, NOT_FOUND (its checkpoint is older than min_index), DENIED (our certificate is no administrator's: no node
+ * will answer otherwise), CLOSED (it refuses: no such shard or epoch there, or it is not ready), TIMEOUT, and whatever head() or data() say. Memory: one frame. */
 #ifndef MQ_CTL_COPY_STREAM_H
 #define MQ_CTL_COPY_STREAM_H
 

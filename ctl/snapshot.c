@@ -193,7 +193,8 @@ static enum status copy_from(struct saving *v, uint64_t min_index, struct error 
     return s;
 }
 
-/* Its members in turn, again and again: until a checkpoint reaches the position (a few seconds), or the time is over. */
+/* Its members in turn, again and again: until a checkpoint reaches the position (a few seconds), or the time is over. What no other node
+ * and no other moment would mend ends it at once. */
 static enum status save_shard(struct saving *v, uint64_t min_index, struct error *out_e)
 {
     bool late = false;
@@ -218,17 +219,18 @@ static enum status save_shard(struct saving *v, uint64_t min_index, struct error
                 fprintf(v->c->err, "%s\n", line);
             }
             *out_e = e;
-            if (v->disk) {
+            if (v->disk || s == STATUS_DENIED) {
                 return s;
             }
         }
         late = caller_now_ms() + AGAIN_MS >= v->c->deadline_at_ms;
         (void)poll(NULL, 0, late ? 0 : AGAIN_MS);
     }
-    return error_set(out_e, STATUS_TIMEOUT,
-                     "no node gave a checkpoint of shard %.64s at index %" PRIu64
-                     " or beyond in time; the last one: %.300s",
-                     v->shard->name, min_index, out_e->text);
+    out_e->status = STATUS_TIMEOUT;
+    return error_prefix(out_e,
+                        "no node gave a checkpoint of shard %.64s at index %" PRIu64
+                        " or beyond in time; the last one",
+                        v->shard->name, min_index);
 }
 
 static enum status save_all(struct saving *v, enum exit_code *out_code)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/frame.h"
@@ -61,6 +63,49 @@ static enum status put(struct snapshot_writer *w, enum frame_kind kind, const Pr
     return s == OK ? write_all(w, e) : error_set(e, s, "%s", status_text(s));
 }
 
+/* Empty, or begun as this program begins one: not somebody's file that happens to be called so. */
+static bool part_is_ours(int fd)
+{
+    uint8_t head[FRAME_HEAD_SIZE];
+    struct frame f;
+    size_t size;
+    ssize_t n = pread(fd, head, sizeof(head), 0);
+    if (n != (ssize_t)sizeof(head)) {
+        return n == 0;
+    }
+    enum status s = frame_decode((struct bytes){head, sizeof(head)}, &f, &size);
+    return s == STATUS_BUSY && (head[4] | head[5] << 8) == FRAME_SNAPSHOT_HEAD;
+}
+
+/* Who writes it holds its lock, which ends with the process: one that a killed save has left behind is begun again. The lock may be had
+ * of a file that has just got its name, so the name is looked at once more. */
+static enum status part_open(struct snapshot_writer *w, struct error *e)
+{
+    struct stat mine, named;
+    w->fd = open(w->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (w->fd < 0) {
+        return disk_error(e, w->part);
+    }
+    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK
+                   ? error_set(e, STATUS_EXISTS, "another snapshot is being taken into %.300s",
+                               w->part)
+                   : disk_error(e, w->part);
+    }
+    if (fstat(w->fd, &mine) != 0 || stat(w->part, &named) != 0 || mine.st_ino != named.st_ino ||
+        mine.st_dev != named.st_dev) {
+        return error_set(e, STATUS_EXISTS, "another snapshot was taken into %.300s just now",
+                         w->part);
+    }
+    if (!S_ISREG(mine.st_mode) || !part_is_ours(w->fd)) {
+        return error_set(e, STATUS_EXISTS,
+                         "%.300s exists and is no snapshot that was broken off. What to do: give "
+                         "another name",
+                         w->part);
+    }
+    return ftruncate(w->fd, 0) == 0 ? OK : disk_error(e, w->part);
+}
+
 enum status snapshot_writer_open(const char *path, const Mq__SnapshotHead *head,
                                  struct snapshot_writer **out_w, struct error *e)
 {
@@ -78,19 +123,15 @@ enum status snapshot_writer_open(const char *path, const Mq__SnapshotHead *head,
         free(w);
         return error_set(e, STATUS_EXISTS, "%.300s exists; give another name", path);
     }
-    w->fd = open(w->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (w->fd < 0) {
-        enum status s =
-            errno == EEXIST
-                ? error_set(e, STATUS_EXISTS,
-                            "%.300s exists: another snapshot is being taken into it, or "
-                            "one was broken off. What to do: remove it",
-                            w->part)
-                : disk_error(e, w->part);
+    enum status s = part_open(w, e);
+    if (s != OK) {
+        if (w->fd >= 0) {
+            close(w->fd); /* another's file: it stays */
+        }
         free(w);
         return s;
     }
-    enum status s = put(w, FRAME_SNAPSHOT_HEAD, &head->base, (struct bytes){NULL, 0}, e);
+    s = put(w, FRAME_SNAPSHOT_HEAD, &head->base, (struct bytes){NULL, 0}, e);
     if (s != OK) {
         snapshot_writer_free(w);
         return s;
@@ -159,10 +200,10 @@ void snapshot_writer_free(struct snapshot_writer *w)
         return;
     }
     if (w->fd >= 0) {
-        close(w->fd);
         if (!w->named) {
-            (void)unlink(w->part);
+            (void)unlink(w->part); /* while its lock is ours */
         }
+        close(w->fd);
     }
     buffer_deinit(&w->out);
     free(w);

@@ -1,6 +1,6 @@
 /* The file of `clusterctl snapshot save` (proto/snapshot.proto): one consistent checkpoint of every shard, and a check sum over all.
  *
- * Writing: snapshot_writer_open makes FILE.part -> for each shard snapshot_writer_shard, then its pages in order
+ * Writing: snapshot_writer_open makes FILE.part and locks it (one that a killed save has left is begun again) -> for each shard snapshot_writer_shard, then its pages in order
  * (snapshot_writer_data; what has begun can be taken back) -> snapshot_writer_finish reads it all again, adds the check sum, syncs,
  * and only then it gets its name. Reading: snapshot_read gives head, shards and pages to a visitor as they come, so what a visitor
  * was given counts only if snapshot_read ends with OK. Memory: one frame.

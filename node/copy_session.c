@@ -4,6 +4,7 @@
 
 #include "base/log_line.h"
 #include "node/node.h"
+#include "proto/peer.pb-c.h"
 
 enum status copy_session_frame(struct session *s, const struct frame *f)
 {
@@ -29,6 +30,19 @@ enum status copy_session_frame(struct session *s, const struct frame *f)
     copy_source_set_user(s->source, s);
     loop_again(&s->node->loop);
     return OK;
+}
+
+void copy_session_deny(struct session *s)
+{
+    Mq__CopyHead m = MQ__COPY_HEAD__INIT;
+    uint8_t packed[128];
+    m.status = STATUS_DENIED;
+    m.text = (char *)status_text(STATUS_DENIED);
+    struct bytes header = {packed, mq__copy_head__pack(&m, packed)};
+    if (connection_send_frame(&s->connection, FRAME_COPY_HEAD, header, (struct bytes){NULL, 0}) !=
+        OK) {
+        connection_close(&s->connection, STATUS_DENIED, "%s", m.text);
+    }
 }
 
 /* The head may be sent from inside copy_source_new(), before the source knows its session. */

@@ -59,6 +59,22 @@ static void set_kind(struct session *s, enum session_kind kind)
     l->peers_n += kind == SESSION_PEER;
 }
 
+/* One that may not is told so: it would try again for as long as its user waits. It stays among those whose handshake has not ended, so
+ * it takes no place of a node's copy, and goes with its request or with its time. */
+static void on_copy_ready(struct session *s)
+{
+    struct listener *l = &s->node->listener;
+    if (s->identity.kind != TLS_NODE && (rights_of(&s->identity) & RIGHT_ADMIN) == 0) {
+        s->denied = true;
+        refused(l, s->connection.address, "only an administrator's certificate may take copies");
+        copy_session_deny(s);
+    } else if (l->copies_n >= COPIES_MAX) {
+        connection_close(&s->connection, STATUS_OVERLOAD, "too many copies");
+    } else {
+        set_kind(s, SESSION_COPY);
+    }
+}
+
 static void on_ready(struct connection *c)
 {
     struct session *s = container_of(c, struct session, connection);
@@ -80,9 +96,8 @@ static void on_ready(struct connection *c)
                l->peers_n < PEER_SESSIONS_MAX) {
         set_kind(s, SESSION_PEER);
         s->rights = RIGHTS_ALL;
-    } else if (strcmp(alpn, ALPN_COPY) == 0 && l->copies_n < COPIES_MAX &&
-               (s->identity.kind == TLS_NODE || (rights_of(&s->identity) & RIGHT_ADMIN) != 0)) {
-        set_kind(s, SESSION_COPY);
+    } else if (strcmp(alpn, ALPN_COPY) == 0) {
+        on_copy_ready(s);
     } else {
         connection_close(c, STATUS_DENIED, "a %s's certificate may not speak %s",
                          tls_identity_kind_name(s->identity.kind), alpn);
@@ -100,6 +115,10 @@ static enum status on_frame(struct connection *c, const struct frame *f)
         case SESSION_COPY:
             return copy_session_frame(s, f);
         default:
+            if (s->denied) { /* its request has been read, so what it was told is not lost */
+                connection_finish(c);
+                return OK;
+            }
             return STATUS_MALFORMED;
     }
 }
@@ -121,7 +140,7 @@ static void on_closed(struct connection *c, enum status why, const char *text)
     switch (s->kind) {
         case SESSION_PENDING:
             l->pending_n--;
-            if (why != STATUS_CLOSED) {
+            if (why != STATUS_CLOSED && !s->denied) {
                 refused(l, c->address, text);
             }
             break;

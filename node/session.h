@@ -36,6 +36,7 @@ struct session {
     /* copy */
     struct copy_source *source;
     bool sending;
+    bool denied; /* has been told so */
 };
 
 enum status peer_session_frame(struct session *s, const struct frame *f);
@@ -44,6 +45,8 @@ enum status client_session_frame(struct session *s, const struct frame *f);
 void client_session_closed(struct session *s, const char *text);
 void client_session_drained(struct session *s);
 enum status copy_session_frame(struct session *s, const struct frame *f);
+/* Answers, before it is asked, that this certificate gets no copy. */
+void copy_session_deny(struct session *s);
 void copy_session_closed(struct session *s);
 void copy_session_drained(struct session *s);
 /* host_options.copy_send and copy_end, of the source's session. */

@@ -50,6 +50,26 @@ same() {
 check inspect_says_what_was_saved_and_needs_no_node same
 check nothing_is_overwritten ends 20 cluster_ctl snapshot save "$MQ_TMP/all.mqsnap"
 
+"$CLUSTER_BIN/clusterctl" cert issue operator reader --ca "$CLUSTER_DIR/ca" --role viewer --out "$MQ_TMP/reader" >/dev/null 2>&1
+sed -e "s|^certificate.*|certificate = $MQ_TMP/reader/reader.crt|" -e "s|^key.*|key = $MQ_TMP/reader/reader.key|" "$CLUSTER_CONF" >"$MQ_TMP/reader.conf"
+viewer() { # told at once, with the time of 10 minutes that a save has
+    local began=$SECONDS
+    ends 31 "$CLUSTER_BIN/clusterctl" --config "$MQ_TMP/reader.conf" snapshot save "$MQ_TMP/denied" 2>"$MQ_TMP/said" || return 1
+    cat "$MQ_TMP/said"
+    ((SECONDS - began < 10)) && grep -q 'this certificate may take no copy' "$MQ_TMP/said" && [[ ! -e $MQ_TMP/denied && ! -e $MQ_TMP/denied.part ]]
+}
+check a_viewer_is_denied_at_once viewer
+too_old() { # time that no checkpoint is new enough in: the reason is named once, whole
+    local i
+    for i in {1..5}; do
+        cluster_ctl snapshot save "$MQ_TMP/hasty" --timeout 300ms >/dev/null 2>"$MQ_TMP/said" && rm -f "$MQ_TMP/hasty" && continue
+        cat "$MQ_TMP/said"
+        [[ ! -e $MQ_TMP/hasty && ! -e $MQ_TMP/hasty.part ]] && return
+    done
+    echo 'each was saved in 300 ms'
+}
+check one_that_runs_out_of_time_leaves_nothing too_old
+
 damaged() { # one bit in the middle
     local at byte
     at=$(($(stat -c %s "$MQ_TMP/all.mqsnap") / 2 + RANDOM))

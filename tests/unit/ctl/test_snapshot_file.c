@@ -2,7 +2,9 @@
  * nothing unfinished keeps a name. */
 #include "ctl/snapshot_file.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/check.h"
@@ -121,6 +123,14 @@ static void what_was_written_is_read_back(void)
     end();
 }
 
+static void what_is_there_is_whole(void)
+{
+    static const struct snapshot_visitor nobody;
+    struct error e = {0};
+    uint8_t sum[32];
+    CHECK_OK(snapshot_read(path, &nobody, sum, &e));
+}
+
 static long read_file(uint8_t *to, size_t most)
 {
     FILE *f = fopen(path, "r");
@@ -189,6 +199,75 @@ static void nothing_is_overwritten_and_nothing_unfinished_stays(void)
     end();
 }
 
+static enum status open_again(struct snapshot_writer **out_w, struct error *e)
+{
+    Mq__SnapshotHead head = MQ__SNAPSHOT_HEAD__INIT;
+    char name[] = "mail-demo";
+    head.version = SNAPSHOT_VERSION;
+    head.cluster_id = (ProtobufCBinaryData){sizeof(id), id};
+    head.cluster_name = name;
+    return snapshot_writer_open(path, &head, out_w, e);
+}
+
+/* The child is killed with the file open, as a save may be. */
+static void what_a_killed_save_has_left_is_begun_again(void)
+{
+    struct snapshot_writer *w = NULL;
+    struct error e = {0};
+    int status, ready[2];
+    char byte;
+    begin();
+    CHECK_EQ(pipe(ready), 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct snapshot_writer *its = open_writer();
+        begin_shard(its, 0, 4 * PAGE);
+        CHECK_OK(piece(its, 0, 3 * PAGE, false));
+        CHECK_EQ(write(ready[1], "x", 1), 1);
+        for (;;) {
+            pause();
+        }
+    }
+    CHECK_EQ(read(ready[0], &byte, 1), 1);
+    CHECK_EQ(open_again(&w, &e), STATUS_EXISTS); /* it lives */
+    CHECK(strstr(e.text, "being taken") != NULL);
+    CHECK_EQ(kill(child, SIGKILL), 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    close(ready[0]);
+    close(ready[1]);
+    CHECK_EQ(access(part, F_OK), 0);
+    write_two();
+    what_is_there_is_whole();
+    end();
+}
+
+static void put_part(const char *text)
+{
+    FILE *f = fopen(part, "w");
+    CHECK(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void a_file_of_somebody_else_is_not_taken_for_one(void)
+{
+    static const char *const theirs[] = {"a letter to my mother", "x"};
+    struct snapshot_writer *w = NULL;
+    struct error e = {0};
+    char read_back[64] = "";
+    begin();
+    for (size_t i = 0; i < 2; i++) {
+        put_part(theirs[i]);
+        CHECK_EQ(open_again(&w, &e), STATUS_EXISTS);
+        FILE *f = fopen(part, "r");
+        CHECK(f != NULL && fgets(read_back, sizeof(read_back), f) != NULL && fclose(f) == 0);
+        CHECK_STR_EQ(read_back, theirs[i]);
+    }
+    put_part(""); /* killed before its first byte */
+    CHECK_OK(open_again(&w, &e));
+    snapshot_writer_free(w);
+    end();
+}
+
 static void pages_out_of_order_are_refused(void)
 {
     begin();
@@ -239,6 +318,8 @@ CHECK_MAIN
     RUN(what_was_written_is_read_back);
     RUN(any_byte_changed_cut_off_or_added_is_found);
     RUN(nothing_is_overwritten_and_nothing_unfinished_stays);
+    RUN(what_a_killed_save_has_left_is_begun_again);
+    RUN(a_file_of_somebody_else_is_not_taken_for_one);
     RUN(pages_out_of_order_are_refused);
     RUN(a_shard_that_could_not_be_read_back_is_not_written);
 }
