@@ -221,10 +221,17 @@ struct uuid caller_cluster(const struct caller *c)
     return c->cluster_seen;
 }
 
-void caller_next(struct caller *c)
+unsigned caller_present(const struct caller *c)
 {
-    disconnect(c, "going on to the next node");
-    c->now = (c->now + 1) % c->targets_n;
+    return c->now;
+}
+
+void caller_turn_to(struct caller *c, unsigned node)
+{
+    if (node != c->now) {
+        disconnect(c, "going on to another node");
+        c->now = node % c->targets_n;
+    }
 }
 
 /* ---- connecting ---- */
@@ -611,6 +618,12 @@ static enum status conclude(struct caller *c, struct calling *k, struct call_ans
     return error_set(e, k->worst, "none of %u nodes answers; %s", c->targets_n, k->why.text);
 }
 
+static void go_on(struct caller *c)
+{
+    disconnect(c, "going on to the next node");
+    c->now = (c->now + 1) % c->targets_n;
+}
+
 static void failed(struct caller *c, struct calling *k, enum status s, const struct error *now)
 {
     say(c, "%s", now->text);
@@ -619,7 +632,7 @@ static void failed(struct caller *c, struct calling *k, enum status s, const str
         k->worst = s;
     }
     k->failures++;
-    caller_next(c);
+    go_on(c);
 }
 
 static uint64_t attempt_until(const struct caller *c, unsigned flags, uint64_t deadline_at_ms)
@@ -655,7 +668,7 @@ enum status caller_call(struct caller *c, Mq__RequestHeader *header, struct byte
                 return conclude(c, &k, out_answer, e);
             }
             if (!followed) {
-                caller_next(c);
+                go_on(c);
                 pause_ms(CALLER_PAUSE_MS, deadline_at_ms);
             }
             continue;

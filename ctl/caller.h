@@ -50,8 +50,10 @@ enum status caller_call(struct caller *c, Mq__RequestHeader *header, struct byte
                         unsigned flags, uint64_t deadline_at_ms, struct call_answer *out_answer,
                         struct error *e);
 unsigned caller_nodes_n(const struct caller *c);
-/* Leaves the present node; the next call begins with the one after it. */
-void caller_next(struct caller *c);
+/* The node, from 0, that the next call begins with: that of the last answer, or the one after the last failure. */
+unsigned caller_present(const struct caller *c);
+/* Leaves the present node, unless it is that one. */
+void caller_turn_to(struct caller *c, unsigned node);
 uint64_t caller_now_ms(void);
 /* A TCP connection of its own to a node, for what is no call (copies): non-blocking, the caller's to close. The address is the
  * configuration's, or the one given. out_tls: what to speak on it; borrowed. UNREACHABLE, or INVALID without certificates. */

@@ -354,13 +354,25 @@ void ctl_endless(struct ctl *c)
 static enum exit_code run(struct ctl *c)
 {
     const struct command *command = c->arguments.command;
+static void limit_start(const struct ctl *c)
+{
+    uint64_t now = caller_now_ms();
+    uint64_t left = c->deadline_at_ms > now ? c->deadline_at_ms - now : 0;
+    time_limit_start(left + GRACE_MS, EXIT_TIMED_OUT,
+                     "clusterctl: no answer in time, perhaps from the resolver; what was asked "
+                     "for may yet be carried out\n");
+}
+
+void ctl_more_time(struct ctl *c, uint64_t ms)
+{
+    c->deadline_at_ms += ms;
+    limit_start(c);
+}
+
     enum exit_code code = EXIT_HEALTHY;
-    uint64_t timeout_ms = timeout_of(&c->arguments);
-    c->deadline_at_ms = caller_now_ms() + timeout_ms;
+    c->deadline_at_ms = caller_now_ms() + timeout_of(&c->arguments);
     if ((command->marks & COMMAND_OFFLINE) == 0) {
-        time_limit_start(timeout_ms + GRACE_MS, EXIT_TIMED_OUT,
-                         "clusterctl: no answer in time, perhaps from the resolver; what was asked "
-                         "for may yet be carried out\n");
+        limit_start(c);
     }
     if ((command->marks & COMMAND_OFFLINE) == 0) {
         code = ctl_connect(c);

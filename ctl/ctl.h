@@ -21,6 +21,8 @@ struct ctl {
     Mq__QueryResult *founding_result; /* once asked for */
     char doing[256];                  /* put before a refusal: "user li", "mailbox INBOX of li" */
     const char *hint;                 /* said after a CONFLICT; NULL = nothing */
+    bool (*between)(void *arg); /* asked between two nodes of a round: true ends it; may be NULL */
+    void *between_arg;
     FILE *out, *err;
 };
 
@@ -29,6 +31,8 @@ int ctl_main(int argc, char **argv, FILE *out, FILE *err);
 
 /* Reads the configuration and opens the caller; done before every command that is not OFFLINE. */
 enum exit_code ctl_connect(struct ctl *c);
+/* The last moment is that much later: the command waits by itself. */
+void ctl_more_time(struct ctl *c, uint64_t ms);
 /* From here on there is no last moment any more. */
 void ctl_endless(struct ctl *c);
 /* Says what went wrong (as JSON too, when that is wanted) and gives the exit code. */

@@ -6,20 +6,20 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/round.h"
 #include "ctl/rpo.h"
 
-#define ASK_MS_MAX 3000u
+#define ASK_MS_MAX 3000u /* a round over all nodes */
 
 /* ---- fetching ---- */
 
-static enum status ask(struct ctl *c, int explain, struct cluster_view *v, struct call_answer *a,
-                       struct error *e)
+static enum status ask(struct ctl *c, int explain, uint64_t until_ms, struct cluster_view *v,
+                       struct call_answer *a, struct error *e)
 {
     Mq__RequestHeader header = MQ__REQUEST_HEADER__INIT;
     Mq__Admin admin = MQ__ADMIN__INIT;
     Mq__AdminStatus status = MQ__ADMIN_STATUS__INIT;
     uint8_t packed[64];
-    uint64_t until = caller_now_ms() + ASK_MS_MAX;
     status.local = c->arguments.options.local;
     status.lag_limit_ms = c->arguments.options.max_ms;
     status.explain = explain >= 0;
@@ -28,8 +28,7 @@ static enum status ask(struct ctl *c, int explain, struct cluster_view *v, struc
     admin.status = &status;
     header.op = MQ__OP__OP_ADMIN;
     struct bytes payload = {packed, mq__admin__pack(&admin, packed)};
-    enum status s = caller_call(c->caller, &header, payload, CALL_THIS_NODE,
-                                until < c->deadline_at_ms ? until : c->deadline_at_ms, a, e);
+    enum status s = caller_call(c->caller, &header, payload, CALL_THIS_NODE, until_ms, a, e);
     if (s != OK) {
         return s;
     }
@@ -45,37 +44,52 @@ static enum status ask(struct ctl *c, int explain, struct cluster_view *v, struc
                    : error_set(e, STATUS_INTERNAL, "%s: the node's answer cannot be read", a->node);
 }
 
-enum status status_fetch(struct ctl *c, int explain, struct cluster_view **out_view,
-                         struct call_answer *out_answer, enum exit_code *out_code)
+/* A round: each node once, from the one that answered last, until one has a majority behind it. *out_why: what is told when none answers. */
+static struct cluster_view *ask_round(struct ctl *c, int explain, struct call_answer *out_answer,
+                                      struct error *out_why)
 {
     struct cluster_view *best = NULL;
-    struct error e = {0};
-    unsigned n = caller_nodes_n(c->caller);
-    for (unsigned i = 0; i < n; i++) {
+    unsigned n = caller_nodes_n(c->caller), first = caller_present(c->caller), best_at = first;
+    uint64_t end = caller_now_ms() + ASK_MS_MAX;
+    end = end < c->deadline_at_ms ? end : c->deadline_at_ms;
+    for (unsigned i = 0; i < n && !(best != NULL && (best->quorum || c->arguments.options.local));
+         i++) {
         struct cluster_view *v = calloc(1, sizeof(*v));
         struct call_answer a = {0};
         struct error now = {0};
-        enum status s = v != NULL ? ask(c, explain, v, &a, &now)
+        if (i > 0 && c->between != NULL && c->between(c->between_arg)) {
+            cluster_view_free(v);
+            break;
+        }
+        caller_turn_to(c->caller, (first + i) % n);
+        uint64_t until = round_until_ms(caller_now_ms(), end, n - i);
+        enum status s = v != NULL ? ask(c, explain, until, v, &a, &now)
                                   : error_set(&now, STATUS_NO_MEMORY, "out of memory");
         if (s == OK && (best == NULL || v->quorum)) {
             cluster_view_free(best);
             best = v;
+            best_at = (first + i) % n;
             call_answer_clear(out_answer);
             *out_answer = a;
         } else {
             cluster_view_free(v);
             call_answer_clear(&a);
         }
-        if (e.text[0] == '\0' || (s != OK && e.status == STATUS_UNREACHABLE)) {
-            e = now;
-        }
-        if (best != NULL && (best->quorum || c->arguments.options.local)) {
-            break;
-        }
-        if (s == OK) {
-            caller_next(c->caller); /* after a failure the caller has gone on by itself */
+        if (out_why->text[0] == '\0' || (s != OK && out_why->status == STATUS_UNREACHABLE)) {
+            *out_why = now;
         }
     }
+    if (best != NULL) {
+        caller_turn_to(c->caller, best_at);
+    }
+    return best;
+}
+
+enum status status_fetch(struct ctl *c, int explain, struct cluster_view **out_view,
+                         struct call_answer *out_answer, enum exit_code *out_code)
+{
+    struct error e = {0};
+    struct cluster_view *best = ask_round(c, explain, out_answer, &e);
     if (best == NULL) {
         *out_code = ctl_fail(c, &e);
         return e.status != OK ? e.status : STATUS_UNREACHABLE;

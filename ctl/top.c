@@ -1,5 +1,6 @@
-/* clusterctl top: once a second what each shard does. On a terminal a screen with keys, else (or with --once) one sample as plain text. Rates
- * come from two looks, so also a single sample takes one interval. */
+/* clusterctl top: once a second what each shard does. On a terminal a screen with keys, which stands after the first look and takes a key
+ * between two nodes; else (or with --once) one sample as plain text. Rates come from two looks, so also a single sample takes one
+ * interval; when the second look fails, the first is shown and the rates are not known. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -29,6 +30,9 @@ struct top {
     char lines[EVENTS_SHOWN][600]; /* a ring of the last events */
     unsigned lines_next;
     char failure[ERROR_TEXT_MAX]; /* of the last look; empty = there is one */
+    uint64_t began_ms;
+    char view; /* a key: 's', 'e' */
+    bool quit;
 };
 
 static void look_free(struct look *l)
@@ -42,7 +46,6 @@ static void look_free(struct look *l)
 static enum status look(struct top *t, enum exit_code *out_code)
 {
     struct look l = {0};
-    t->c->deadline_at_ms = caller_now_ms() + CTL_TIMEOUT_MS;
     enum status s = status_fetch(t->c, STATUS_EXPLAIN_NOTHING, &l.view, &l.answer, out_code);
     if (s != OK) {
         return s;
@@ -194,7 +197,7 @@ static void print_events(const struct top *t, FILE *out)
     }
 }
 
-static void draw(struct top *t, char view)
+static void draw(struct top *t)
 {
     char *text = NULL;
     size_t size = 0;
@@ -204,12 +207,13 @@ static void draw(struct top *t, char view)
     }
     fputs("s shards   e events   q quit\n", f);
     if (t->failure[0] != '\0') {
-        fprintf(f, "RED no answer for %.1f s: %.80s\n",
-                (double)(caller_now_ms() - t->now.at_ms) / 1000, t->failure);
+        uint64_t since = t->now.view != NULL ? t->now.at_ms : t->began_ms;
+        fprintf(f, "RED no answer for %.1f s: %.80s\n", (double)(caller_now_ms() - since) / 1000,
+                t->failure);
     }
-    if (view == 'e') {
+    if (t->view == 'e') {
         print_events(t, f);
-    } else {
+    } else if (t->now.view != NULL) {
         struct screen s;
         (void)fill(t, &s);
         screen_print(&s, &t->c->arguments.options, f);
@@ -229,8 +233,11 @@ static void look_quietly(struct top *t)
     FILE *err = t->c->err;
     FILE *f = open_memstream(&text, &size);
     enum exit_code code;
+    enum output output = t->c->arguments.options.output;
     t->c->err = f != NULL ? f : err;
+    t->c->arguments.options.output = OUTPUT_TABLE; /* else it would be said as an answer */
     enum status s = look(t, &code);
+    t->c->arguments.options.output = output;
     t->c->err = err;
     if (f != NULL && fclose(f) == 0) {
         snprintf(t->failure, sizeof(t->failure), "%.*s", (int)strcspn(text, "\n"),
@@ -239,26 +246,47 @@ static void look_quietly(struct top *t)
     free(text);
 }
 
+/* true: the screen is another now. */
+static bool take_key(struct top *t, uint64_t wait_ms)
+{
+    char key = console_key(wait_ms);
+    enum exit_code code;
+    if (key == 'e' && !t->events_open) {
+        t->events_open = event_feed_open(&t->events, t->c, 0, &code) == OK;
+    }
+    t->quit = t->quit || key == 'q';
+    if (key == 's' || (key == 'e' && t->events_open)) {
+        t->view = key;
+        return true;
+    }
+    return t->quit;
+}
+
+static bool key_between(void *arg)
+{
+    struct top *t = arg;
+    (void)take_key(t, 0);
+    return t->quit;
+}
+
 static enum exit_code watch(struct top *t, uint64_t interval_ms)
 {
-    char view = 's', key = 0;
-    enum exit_code code = EXIT_HEALTHY;
     ctl_endless(t->c);
+    t->view = 's';
+    t->c->between = key_between;
+    t->c->between_arg = t;
     console_open(t->c->out);
-    while (key != 'q') {
+    draw(t); /* the keys: they count from here on */
+    while (!t->quit) {
+        t->c->deadline_at_ms = caller_now_ms() + CTL_TIMEOUT_MS;
         look_quietly(t);
-        if (view == 'e') {
+        if (t->view == 'e' && !t->quit) {
             take_events(t);
         }
-        draw(t, view);
+        draw(t);
         uint64_t until = caller_now_ms() + interval_ms;
-        for (uint64_t now = caller_now_ms(); key != 'q' && now < until; now = caller_now_ms()) {
-            key = console_key(until - now);
-            if (key == 'e' && !t->events_open) {
-                t->events_open = event_feed_open(&t->events, t->c, 0, &code) == OK;
-            }
-            if (key == 's' || (key == 'e' && t->events_open)) {
-                view = key;
+        for (uint64_t now = caller_now_ms(); !t->quit && now < until; now = caller_now_ms()) {
+            if (take_key(t, until - now)) {
                 break;
             }
         }
@@ -267,13 +295,24 @@ static enum exit_code watch(struct top *t, uint64_t interval_ms)
     return EXIT_HEALTHY;
 }
 
+/* The first look may take half of the time, so that there is some for the second; what it has seen is said whatever becomes of that. */
 static enum exit_code sample(struct top *t, uint64_t interval_ms)
 {
     struct screen s;
     enum exit_code code;
-    (void)poll(NULL, 0, (int)interval_ms);
+    uint64_t end, now = caller_now_ms();
+    ctl_more_time(t->c, interval_ms);
+    end = t->c->deadline_at_ms;
+    t->c->deadline_at_ms = now + (end - now - interval_ms) / 2;
     if (look(t, &code) != OK) {
         return code;
+    }
+    t->c->deadline_at_ms = end;
+    (void)poll(NULL, 0, (int)interval_ms);
+    look_quietly(t);
+    if (t->failure[0] != '\0') {
+        text_clean(t->failure);
+        fprintf(t->c->err, "rates are not known: %s\n", t->failure);
     }
     code = fill(t, &s);
     return ctl_finish(t->c, &s, code);
@@ -283,17 +322,15 @@ enum exit_code run_top(struct ctl *c)
 {
     const struct options *o = &c->arguments.options;
     struct top *t = calloc(1, sizeof(*t));
-    enum exit_code code;
     uint64_t interval_ms = o->interval_ms != 0 ? o->interval_ms : INTERVAL_MS;
     interval_ms = interval_ms < INTERVAL_MS_MIN ? INTERVAL_MS_MIN : interval_ms;
     if (t == NULL) {
         return ctl_refuse(c, STATUS_NO_MEMORY, "out of memory");
     }
     t->c = c;
-    if (look(t, &code) == OK) {
-        bool screen = !o->once && !options_json(o) && console_possible(c->out);
-        code = screen ? watch(t, interval_ms) : sample(t, interval_ms);
-    }
+    t->began_ms = caller_now_ms();
+    bool screen = !o->once && !options_json(o) && console_possible(c->out);
+    enum exit_code code = screen ? watch(t, interval_ms) : sample(t, interval_ms);
     look_free(&t->before);
     look_free(&t->now);
     event_feed_close(&t->events);

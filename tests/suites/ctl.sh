@@ -1,7 +1,7 @@
 #!/bin/bash
 # ctl: clusterctl against a real cluster, without a terminal and with one: it never hangs and never asks back, its output is what it says it is,
 # and events, top, settings and operations tell what really happened.
-# seconds-max: 240
+# seconds-max: 300
 set -uo pipefail
 export LC_ALL=C.UTF-8
 unset NO_COLOR MAILQUORUM_CONFIG
@@ -274,6 +274,35 @@ hangs_not() {
     [[ $code -eq 30 || $code -eq 24 || $code -eq 12 || $code -eq 20 ]] || { echo "exit code $code"; return 1; }
 }
 check status_of_a_frozen_cluster_ends hangs_not status
+# ---- one refuses, one is frozen, one answers ------------------------------------------------------------------------------
+
+cluster_kill "$first"
+check names_are_completed_though_the_first_node_is_down until_ 20 offers mail --config "$CLUSTER_CONF" explain m
+kill -STOP "$(cluster_pid "$second")"
+within() { # SECONDS COMMAND...
+    local began=$SECONDS most=$1
+    shift
+    "$@" || return 1
+    ((SECONDS - began <= most)) || { echo "took $((SECONDS - began)) s"; return 1; }
+}
+sampled() { ctl top --once >"$MQ_TMP/top" 2>"$MQ_TMP/top.err"; cat "$MQ_TMP/top" "$MQ_TMP/top.err"; grep -q '^mail ' "$MQ_TMP/top"; }
+check top_gives_a_sample_during_an_outage within 9 sampled
+in_two_seconds() { ctl status --timeout 2s >"$MQ_TMP/status"; cat "$MQ_TMP/status"; grep -q "local view of $third" "$MQ_TMP/status"; }
+check status_says_something_within_its_two_seconds within 3 in_two_seconds
+keys_meanwhile() {
+    (sleep 5; printf q; sleep 9) | TERM=xterm timeout 60 script -qefc "$CTL --config $CLUSTER_CONF top --interval 300ms; date +%s%N >$MQ_TMP/left" /dev/null >"$MQ_TMP/pty" &
+    local script=$! began
+    began=$(date +%s%N)
+    wait "$script"
+    grep -q 'WRITES/S' "$MQ_TMP/pty" || return 1
+    echo "left after $((($(<"$MQ_TMP/left") - began) / 1000000)) ms"
+    (($(<"$MQ_TMP/left") - began < 8000000000))
+}
+check top_draws_and_takes_a_key_meanwhile keys_meanwhile
+kill -CONT "$(cluster_pid "$second")"
+cluster_start "$first"
+check it_is_whole_after_the_outage cluster_wait 60
+
 check so_does_a_write hangs_not dict set a b c --user anna
 check so_do_events hangs_not events
 names_anyway() { grep -qx "$first" <<<"$(timeout 10 "$CTL" complete -- --config "$CLUSTER_CONF" status --node '' | cut -f1)"; }
