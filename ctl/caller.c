@@ -17,12 +17,12 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "ctl/round.h"
 #include "ctl/screen.h"
 #include "ctl/topology.h"
 
 #define ATTEMPT_MS_MAX \
     3000 /* of a call that may be repeated: a node that hangs must not use up the time */
-#define LATE_MS     300 /* with less time left nothing new is tried: it could only end unknown */
 #define READ_BYTES  (256u * 1024u)
 #define TARGETS_MAX (OPTION_LIST_MAX + 1)
 
@@ -637,10 +637,11 @@ static void failed(struct caller *c, struct calling *k, enum status s, const str
 
 static uint64_t attempt_until(const struct caller *c, unsigned flags, uint64_t deadline_at_ms)
 {
-    uint64_t until = caller_now_ms() + ATTEMPT_MS_MAX;
-    return (flags & CALL_REPEAT) != 0 && c->targets_n > 1 && until < deadline_at_ms
-               ? until
-               : deadline_at_ms;
+    uint64_t now = caller_now_ms(), until = round_until_ms(now, deadline_at_ms, c->targets_n);
+    if ((flags & CALL_REPEAT) == 0 || c->targets_n == 1) {
+        return deadline_at_ms;
+    }
+    return until < now + ATTEMPT_MS_MAX ? until : now + ATTEMPT_MS_MAX;
 }
 
 enum status caller_call(struct caller *c, Mq__RequestHeader *header, struct bytes payload,
@@ -648,12 +649,13 @@ enum status caller_call(struct caller *c, Mq__RequestHeader *header, struct byte
                         struct error *e)
 {
     struct calling k = {.worst = STATUS_UNREACHABLE};
+    uint64_t began_ms = caller_now_ms();
     for (;;) {
         struct error now = {0};
         struct call_answer a = {0};
         enum status s =
             attempt(c, header, payload, attempt_until(c, flags, deadline_at_ms), &a, &now);
-        bool late = caller_now_ms() + LATE_MS >= deadline_at_ms;
+        bool late = round_late(began_ms, caller_now_ms(), deadline_at_ms);
         if (s == OK && a.outcome == MQ__OUTCOME__OUTCOME_APPLIED) {
             call_answer_clear(&k.kept);
             call_answer_clear(out_answer);

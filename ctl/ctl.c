@@ -17,8 +17,12 @@
 
 enum exit_code ctl_fail(struct ctl *c, const struct error *e)
 {
+    return ctl_fail_as(c, e, exit_code_of(e->status));
+}
+
+enum exit_code ctl_fail_as(struct ctl *c, const struct error *e, enum exit_code code)
+{
     const struct options *o = &c->arguments.options;
-    enum exit_code code = exit_code_of(e->status);
     if (options_json(o)) {
         struct screen s;
         screen_init(&s, "error");
@@ -324,6 +328,12 @@ static enum status configure(struct ctl *c, struct error *e)
     if (s == STATUS_NOT_FOUND && !given && all_sockets) {
         return OK; /* a unix socket needs no configuration */
     }
+    if (s == STATUS_NOT_FOUND) {
+        return error_set(e, s,
+                         "there is no configuration %.300s. What to do: --config FILE, or "
+                         "MAILQUORUM_CONFIG; on a node's own machine --node unix:SOCKET",
+                         given ? file : CTL_CONFIG_FILE);
+    }
     return s;
 }
 
@@ -339,21 +349,11 @@ enum exit_code ctl_connect(struct ctl *c)
     FILE *log = c->arguments.options.verbose ? c->err : NULL;
     if (configure(c, &e) != OK ||
         caller_open(&c->config, &c->arguments.options, log, &c->caller, &e) != OK) {
-        (void)ctl_fail(c, &e);
-        return EXIT_CONFIG;
+        return ctl_fail_as(c, &e, EXIT_CONFIG);
     }
     return EXIT_HEALTHY;
 }
 
-void ctl_endless(struct ctl *c)
-{
-    c->deadline_at_ms = UINT64_MAX;
-    time_limit_start(0, EXIT_HEALTHY, "");
-}
-
-static enum exit_code run(struct ctl *c)
-{
-    const struct command *command = c->arguments.command;
 static void limit_start(const struct ctl *c)
 {
     uint64_t now = caller_now_ms();
@@ -369,6 +369,15 @@ void ctl_more_time(struct ctl *c, uint64_t ms)
     limit_start(c);
 }
 
+void ctl_endless(struct ctl *c)
+{
+    c->deadline_at_ms = UINT64_MAX;
+    time_limit_start(0, EXIT_HEALTHY, "");
+}
+
+static enum exit_code run(struct ctl *c)
+{
+    const struct command *command = c->arguments.command;
     enum exit_code code = EXIT_HEALTHY;
     c->deadline_at_ms = caller_now_ms() + timeout_of(&c->arguments);
     if ((command->marks & COMMAND_OFFLINE) == 0) {

@@ -37,6 +37,8 @@ void ctl_more_time(struct ctl *c, uint64_t ms);
 void ctl_endless(struct ctl *c);
 /* Says what went wrong (as JSON too, when that is wanted) and gives the exit code. */
 enum exit_code ctl_fail(struct ctl *c, const struct error *e);
+/* The same where the status alone does not give the code. */
+enum exit_code ctl_fail_as(struct ctl *c, const struct error *e, enum exit_code code);
 /* A call that must end applied; else ctl_fail's code is in *out_code and the status is not OK. */
 enum status ctl_call(struct ctl *c, Mq__RequestHeader *header, struct bytes payload, unsigned flags,
                      struct call_answer *out_answer, enum exit_code *out_code);

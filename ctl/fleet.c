@@ -51,8 +51,7 @@ enum status fleet_open(struct ctl *c, struct fleet **out_f, enum exit_code *out_
         f != NULL ? add_all(c, f, &e) : error_set(&e, STATUS_NO_MEMORY, "out of memory");
     if (s != OK) {
         fleet_close(f);
-        (void)ctl_fail(c, &e);
-        *out_code = EXIT_CONFIG;
+        *out_code = ctl_fail_as(c, &e, EXIT_CONFIG);
         return s;
     }
     *out_f = f;

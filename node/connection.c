@@ -146,8 +146,13 @@ enum status connection_send_block(struct connection *c, const struct block *fram
     return s;
 }
 
-void connection_finish(struct connection *c)
+void connection_finish(struct connection *c, enum status why, const char *text)
 {
+    if (c->close_when_flushed || c->closing) {
+        return;
+    }
+    c->why = why;
+    snprintf(c->text, sizeof(c->text), "%s", text);
     c->close_when_flushed = true;
     mark_dirty(c);
 }
@@ -248,7 +253,9 @@ static void flush(struct connection *c)
         return;
     }
     if (c->close_when_flushed) {
-        connection_close(c, OK, "finished");
+        char text[CONNECTION_TEXT_MAX];
+        memcpy(text, c->text, sizeof(text));
+        connection_close(c, c->why, "%s", text);
     } else if (c->ops->drained != NULL) {
         c->ops->drained(c);
     }

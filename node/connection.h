@@ -79,8 +79,8 @@ void connection_resume(struct connection *c);
 /* Idempotent. why and text are what closed() gets. */
 void connection_close(struct connection *c, enum status why, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Closes once everything queued has left. */
-void connection_finish(struct connection *c);
+/* Closes once everything queued has left; the first why and text are what closed() gets. */
+void connection_finish(struct connection *c, enum status why, const char *text);
 bool connection_is_open(const struct connection *c);
 /* Marks hello done: the handshake deadline no longer counts. */
 void connection_set_established(struct connection *c);

@@ -77,7 +77,7 @@ void copy_session_end(struct node *n, struct copy_source *c)
 {
     struct session *s = session_of(n, c);
     if (s != NULL) {
-        connection_finish(&s->connection);
+        connection_finish(&s->connection, OK, "finished");
     }
 }
 

@@ -116,7 +116,7 @@ static enum status on_frame(struct connection *c, const struct frame *f)
             return copy_session_frame(s, f);
         default:
             if (s->denied) { /* its request has been read, so what it was told is not lost */
-                connection_finish(c);
+                connection_finish(c, OK, "finished");
                 return OK;
             }
             return STATUS_MALFORMED;

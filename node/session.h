@@ -36,7 +36,7 @@ struct session {
     /* copy */
     struct copy_source *source;
     bool sending;
-    bool denied; /* has been told so */
+    bool denied; /* has been told so; a client: what it must hear has been sent */
 };
 
 enum status peer_session_frame(struct session *s, const struct frame *f);

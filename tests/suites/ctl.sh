@@ -41,6 +41,11 @@ every_help() {
 check every_noun_has_help_within_100_columns every_help
 usage_is_64() { ends 64 "$CTL" && ends 64 "$CTL" mailbox && ends 64 "$CTL" statsu && ends 64 "$CTL" status --nod x; }
 check usage_ends_with_64 usage_is_64
+no_configuration() {
+    ends 78 "$CTL" --config "$MQ_TMP/none" status 2>"$MQ_TMP/err" && grep "no configuration $MQ_TMP/none.*--config FILE.*MAILQUORUM_CONFIG.*--node unix:" "$MQ_TMP/err" || return 1
+    { "$CTL" --config "$MQ_TMP/none" status -o json || true; } | jq -e '.severity == "red" and .messages[0].id == "NOT_FOUND"'
+}
+check without_a_configuration_it_says_what_would_do no_configuration
 did_you_mean() { { "$CTL" mailbox lst li 2>&1 || true; } | grep 'did you mean "mailbox list"'; }
 check a_slip_gets_a_suggestion did_you_mean
 pages() {
@@ -90,6 +95,11 @@ cluster_start $CLUSTER_NODES
 check the_cluster_founds_itself cluster_wait 60
 check a_user_gets_a_shard cluster_user anna mail
 check live_names_are_completed offers mail --config "$CLUSTER_CONF" switchover m
+wrong_cluster() {
+    sed 's/^id *=.*/id = 0123456789abcdef0123456789abcdef/' "$CLUSTER_CONF" >"$MQ_TMP/wrong.conf"
+    ends 31 "$CTL" --config "$MQ_TMP/wrong.conf" status 2>"$MQ_TMP/err" && grep 'belongs to another cluster' "$MQ_TMP/err"
+}
+check a_node_of_another_cluster_is_named_as_such wrong_cluster
 check live_nodes_are_completed offers "$second" --config "$CLUSTER_CONF" switchover mail --to ''
 
 enveloped() {
@@ -264,16 +274,6 @@ check watching_it_ends_well_then ends 0 "$CTL" --config "$CLUSTER_CONF" op watch
 copied() { json op list --node "$frozen" | jq -e '[.data.operations[] | select(.kind == "copy" and .object == "mail" and .outcome == "OK")] | length > 0'; }
 check its_copy_was_an_operation until_ 20 copied
 
-# ---- nobody answers -------------------------------------------------------------------------------------------------------
-
-for node in $CLUSTER_NODES; do kill -STOP "$(cluster_pid "$node")"; done
-hangs_not() {
-    local code
-    timeout 30 "$CTL" --config "$CLUSTER_CONF" --timeout 2s "$@" </dev/null
-    code=$?
-    [[ $code -eq 30 || $code -eq 24 || $code -eq 12 || $code -eq 20 ]] || { echo "exit code $code"; return 1; }
-}
-check status_of_a_frozen_cluster_ends hangs_not status
 # ---- one refuses, one is frozen, one answers ------------------------------------------------------------------------------
 
 cluster_kill "$first"
@@ -303,6 +303,16 @@ kill -CONT "$(cluster_pid "$second")"
 cluster_start "$first"
 check it_is_whole_after_the_outage cluster_wait 60
 
+# ---- nobody answers -------------------------------------------------------------------------------------------------------
+
+for node in $CLUSTER_NODES; do kill -STOP "$(cluster_pid "$node")"; done
+hangs_not() {
+    local code
+    timeout 30 "$CTL" --config "$CLUSTER_CONF" --timeout 2s "$@" </dev/null
+    code=$?
+    [[ $code -eq 30 || $code -eq 24 || $code -eq 12 || $code -eq 20 ]] || { echo "exit code $code"; return 1; }
+}
+check status_of_a_frozen_cluster_ends hangs_not status
 check so_does_a_write hangs_not dict set a b c --user anna
 check so_do_events hangs_not events
 names_anyway() { grep -qx "$first" <<<"$(timeout 10 "$CTL" complete -- --config "$CLUSTER_CONF" status --node '' | cut -f1)"; }
