@@ -10,7 +10,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ROWS_USUAL 24u
+#include "ctl/screen.h"
+
+#define ROWS_USUAL    24u
+#define COLUMNS_USUAL 80u
 
 static FILE *console;
 static struct termios before;
@@ -74,22 +77,30 @@ char console_key(uint64_t wait_ms)
     return key;
 }
 
-static unsigned rows_now(void)
+struct console_size console_size(void)
 {
     struct winsize size;
-    return ioctl(fileno(console), TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row
-                                                                             : ROWS_USUAL;
+    bool known = ioctl(fileno(console), TIOCGWINSZ, &size) == 0;
+    return (struct console_size){known && size.ws_row > 1 ? size.ws_row : ROWS_USUAL,
+                                 known && size.ws_col > 1 ? size.ws_col : COLUMNS_USUAL};
+}
+
+void console_fit(const char *text, struct console_size size, FILE *out)
+{
+    char line[2048];
+    for (unsigned row = 0; *text != '\0' && row + 1 < size.rows; row++) {
+        size_t n = strcspn(text, "\n");
+        snprintf(line, sizeof(line), "%.*s", n < sizeof(line) ? (int)n : (int)sizeof(line) - 1,
+                 text);
+        fprintf(out, "%.*s\033[K\r\n", (int)text_fits(line, size.columns), line);
+        text += n + (text[n] == '\n');
+    }
 }
 
 void console_show(const char *text)
 {
-    unsigned rows = rows_now();
     fputs("\033[H", console);
-    for (unsigned row = 0; *text != '\0' && row + 1 < rows; row++) {
-        size_t size = strcspn(text, "\n");
-        fprintf(console, "%.*s\033[K\r\n", (int)size, text);
-        text += size + (text[size] == '\n');
-    }
+    console_fit(text, console_size(), console);
     fputs("\033[J", console);
     (void)fflush(console);
 }

@@ -12,6 +12,11 @@ static void new_line(size_t indent, FILE *out)
 
 void paragraph_print(const char *text, size_t at, size_t indent, FILE *out)
 {
+    paragraph_print_within(text, at, indent, PARAGRAPH_WIDTH, out);
+}
+
+void paragraph_print_within(const char *text, size_t at, size_t indent, size_t width, FILE *out)
+{
     char word[1024];
     bool first = true;
     while (*text != '\0') {
@@ -31,8 +36,8 @@ void paragraph_print(const char *text, size_t at, size_t indent, FILE *out)
         size = size < sizeof(word) - 1 ? size : sizeof(word) - 1;
         memcpy(word, text, size);
         word[size] = '\0';
-        size_t width = text_width(word);
-        if (!first && at + 1 + width > PARAGRAPH_WIDTH) {
+        size_t needed = text_width(word);
+        if (!first && at + 1 + needed > width) {
             new_line(indent, out);
             at = indent;
         } else if (!first) {
@@ -40,7 +45,7 @@ void paragraph_print(const char *text, size_t at, size_t indent, FILE *out)
             at++;
         }
         fputs(word, out);
-        at += width;
+        at += needed;
         first = false;
         text += size;
     }

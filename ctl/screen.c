@@ -152,9 +152,25 @@ size_t text_width(const char *text)
     return n;
 }
 
+size_t text_fits(const char *text, size_t width)
+{
+    size_t bytes = 0, used = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
+        const unsigned char *next = p;
+        used += utf8_wide(utf8_next(&next)) ? 2 : 1;
+        if (used > width) {
+            break;
+        }
+        bytes += (size_t)(next - p);
+        p = next;
+    }
+    return bytes;
+}
+
 /* ---- the table ---- */
 
-#define CUT_MIN 8u /* no column is cut to less */
+#define CUT_MIN  8u       /* no column is cut to less */
+#define UNBROKEN SIZE_MAX /* a width */
 
 struct layout {
     size_t widths[SCREEN_COLUMNS_MAX]; /* 0 = not shown */
@@ -171,10 +187,15 @@ static size_t total_width(const struct screen *s, const struct layout *l)
     return total;
 }
 
+static size_t width_of(const struct screen *s)
+{
+    return s->width != 0 ? s->width : PARAGRAPH_WIDTH;
+}
+
 /* Takes from the widest column, the last of equals, until all fit or nothing more can be taken. */
 static void narrow(const struct screen *s, struct layout *l)
 {
-    for (size_t total = total_width(s, l); total > PARAGRAPH_WIDTH; total--) {
+    for (size_t total = total_width(s, l); total > width_of(s); total--) {
         unsigned widest = 0;
         for (unsigned i = 1; i < s->columns_n; i++) {
             widest = l->widths[i] >= l->widths[widest] ? i : widest;
@@ -217,19 +238,10 @@ static size_t print_cut(const char *cell, size_t width, FILE *out)
         fputs(cell, out);
         return all;
     }
-    size_t bytes = 0, used = 0;
-    for (const unsigned char *p = (const unsigned char *)cell; *p != '\0';) {
-        const unsigned char *next = p;
-        size_t w = utf8_wide(utf8_next(&next)) ? 2 : 1;
-        if (used + w > width - 1) {
-            break;
-        }
-        used += w;
-        bytes += (size_t)(next - p);
-        p = next;
-    }
-    fprintf(out, "%.*s~", (int)bytes, cell);
-    return used + 1;
+    char kept[4096];
+    snprintf(kept, sizeof(kept), "%.*s", (int)text_fits(cell, width - 1), cell);
+    fprintf(out, "%s~", kept);
+    return text_width(kept) + 1;
 }
 
 static void print_row(const struct screen *s, const char *const *cells, const struct layout *l,
@@ -284,18 +296,18 @@ void screen_print_json(const struct screen *s, bool compact, FILE *out);
 void screen_print_csv(const struct screen *s, FILE *out);
 
 /* A line that fits stays as it is; a longer one is broken, and what follows stands under it, indented. */
-static void print_line(const char *line, bool wide, FILE *out)
+static void print_line(const char *line, size_t width, FILE *out)
 {
     size_t lead = strspn(line, " ");
-    if (wide || text_width(line) <= PARAGRAPH_WIDTH) {
+    if (text_width(line) <= width) {
         fprintf(out, "%s\n", line);
     } else {
         fprintf(out, "%*s", (int)lead, "");
-        paragraph_print(line + lead, lead, lead + 2, out);
+        paragraph_print_within(line + lead, lead, lead + 2, width, out);
     }
 }
 
-static void print_lines(const struct buffer *b, bool wide, FILE *out)
+static void print_lines(const struct buffer *b, size_t width, FILE *out)
 {
     char line[4096];
     for (size_t at = 0; at < b->size;) {
@@ -305,7 +317,7 @@ static void print_lines(const struct buffer *b, bool wide, FILE *out)
         if (size < sizeof(line)) {
             memcpy(line, from, size);
             line[size] = '\0';
-            print_line(line, wide, out);
+            print_line(line, width, out);
         } else {
             (void)fwrite(from, 1, size + 1, out);
         }
@@ -314,20 +326,20 @@ static void print_lines(const struct buffer *b, bool wide, FILE *out)
 }
 
 /* "WORD text" with the word in its colour. */
-static void print_verdict(enum severity severity, const char *text, bool colour, bool wide,
+static void print_verdict(enum severity severity, const char *text, bool colour, size_t width,
                           FILE *out)
 {
     size_t at = strlen(severity_word(severity)) + 1;
     fprintf(out, "%s%s%s ", colour ? colours[severity] : "", severity_word(severity),
             colour ? COLOUR_END : "");
-    if (wide) {
+    if (width == UNBROKEN) {
         fprintf(out, "%s\n", text);
     } else {
-        paragraph_print(text, at, 2, out);
+        paragraph_print_within(text, at, 2, width, out);
     }
 }
 
-static void print_messages(const struct screen *s, bool colour, bool wide, FILE *out)
+static void print_messages(const struct screen *s, bool colour, size_t width, FILE *out)
 {
     size_t i;
     json_t *m;
@@ -344,16 +356,16 @@ static void print_messages(const struct screen *s, bool colour, bool wide, FILE 
                  text != NULL ? text : "");
         text_clean(line);
         print_verdict(severity_of(json_string_value(json_object_get(m, "severity"))), line, colour,
-                      wide, out);
+                      width, out);
         if (hint != NULL && hint[0] != '\0') {
             snprintf(line, sizeof(line), "  next: %s", hint);
             text_clean(line);
-            print_line(line, wide, out);
+            print_line(line, width, out);
         }
         if (avoid != NULL && avoid[0] != '\0') {
             snprintf(line, sizeof(line), "  do not: %s", avoid);
             text_clean(line);
-            print_line(line, wide, out);
+            print_line(line, width, out);
         }
     }
 }
@@ -361,6 +373,7 @@ static void print_messages(const struct screen *s, bool colour, bool wide, FILE 
 void screen_print(const struct screen *s, const struct options *o, FILE *out)
 {
     bool wide = o->output == OUTPUT_WIDE;
+    size_t width = wide ? UNBROKEN : width_of(s);
     bool colour = screen_coloured(o, out);
     if (options_json(o)) {
         screen_print_json(s, o->output == OUTPUT_NDJSON, out);
@@ -374,17 +387,17 @@ void screen_print(const struct screen *s, const struct options *o, FILE *out)
     memcpy(text, s->summary, sizeof(text));
     text_clean(text);
     if (s->verdict && text[0] != '\0') {
-        print_verdict(s->severity, text, colour, wide, out);
+        print_verdict(s->severity, text, colour, width, out);
     } else if (text[0] != '\0' && !o->quiet) {
-        print_line(text, wide, out);
+        print_line(text, width, out);
     }
     if (!o->quiet || s->answer || s->verbatim) {
-        print_lines(&s->lines, wide || s->verbatim, out);
+        print_lines(&s->lines, s->verbatim ? UNBROKEN : width, out);
     }
     bool cut = print_table(s, wide, out);
-    print_messages(s, colour, wide, out);
+    print_messages(s, colour, width, out);
     if (!o->quiet) {
-        print_lines(&s->notes, wide, out);
+        print_lines(&s->notes, width, out);
         fputs(cut ? "~ = cut; -o wide shows all of it\n" : "", out);
     }
 }

@@ -22,6 +22,7 @@ struct screen {
     bool verdict;  /* the summary is printed with its severity in front */
     bool headline; /* the summary says the first message: as text it is not said again */
     char summary[512];
+    unsigned width;      /* of tables and sentences; 0 = PARAGRAPH_WIDTH */
     bool answer;         /* lines are the answer itself: there also with --quiet */
     bool verbatim;       /* the same, for a script: also never broken */
     struct buffer lines; /* before the table, each with its newline */
@@ -56,7 +57,7 @@ void screen_message(struct screen *s, const char *id, enum severity severity, co
                     const char *text, const char *hint);
 /* Of the last message: since when (Unix time; 0 = unknown), and what not to do ("" = nothing). */
 void screen_message_more(struct screen *s, uint64_t since_ms, const char *avoid);
-/* Tables and sentences are at most PARAGRAPH_WIDTH columns wide, but with -o wide: a cell that does not fit is cut and ends in ~. Colours only
+/* Tables and sentences are at most `width` columns wide, but with -o wide: a cell that does not fit is cut and ends in ~. Colours only
  * when `out` is a terminal that wants them. */
 void screen_print(const struct screen *s, const struct options *o, FILE *out);
 /* "\033[31m" and its like, and what ends it; both empty where colours are not wanted. */
@@ -78,5 +79,7 @@ const char *size_format(uint64_t bytes, char text[SPAN_TEXT_SIZE]);
 void text_clean(char *text);
 /* Columns a terminal needs for it. */
 size_t text_width(const char *text);
+/* How many of its first bytes fit into `width` columns. */
+size_t text_fits(const char *text, size_t width);
 
 #endif

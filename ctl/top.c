@@ -216,6 +216,7 @@ static void draw(struct top *t)
     } else if (t->now.view != NULL) {
         struct screen s;
         (void)fill(t, &s);
+        s.width = console_size().columns;
         screen_print(&s, &t->c->arguments.options, f);
         screen_deinit(&s);
     }

@@ -193,6 +193,16 @@ keys() {
     grep -q 'WRITES/S' "$MQ_TMP/pty" && grep -q 'events, the newest first' "$MQ_TMP/pty" && grep -q "$esc\[?1049l" "$MQ_TMP/pty"
 }
 check on_a_terminal_top_takes_keys_and_puts_the_screen_back keys
+small() { # 60 by 15: no picture of top has more lines, or wider ones
+    (sleep 4; printf q) | TERM=xterm timeout 60 script -qefc "stty rows 15 cols 60; $CTL --config $CLUSTER_CONF top --interval 300ms" /dev/null >"$MQ_TMP/pty" || return 1
+    tr -d '\r' <"$MQ_TMP/pty" | sed "s/$esc\[K//g" | awk -v e="$esc" '
+        { i = index($0, e "[H") }
+        i { line = 0; $0 = substr($0, i + 3) }
+        index($0, e "[J") { line = 0; exact++; next }
+        { line++; if (line > 14 || length > 60) { print line ": " $0; bad = 1 } seen += /^SHARD/; verdict += line == 2 && /^(OK|BLUE|YELLOW|ORANGE|RED) / }
+        END { print exact, seen, verdict; exit bad || !seen || !verdict }'
+}
+check top_fits_a_small_terminal small
 rm -f "$MQ_TMP/load"
 
 # ---- settings -------------------------------------------------------------------------------------------------------------

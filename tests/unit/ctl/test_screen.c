@@ -165,6 +165,21 @@ static void nothing_is_wider_than_100_columns_but_with_wide(void)
     screen_deinit(&s);
 }
 
+static void a_narrower_terminal_gets_narrower_lines(void)
+{
+    struct screen s;
+    fill(&s);
+    s.width = 60;
+    char *text = printed(&s, OUTPUT_TABLE);
+    CHECK(widest(text) <= 60 && strstr(text, "~\n") != NULL);
+    free(text);
+    s.width = 300; /* a wider one has room for all */
+    text = printed(&s, OUTPUT_TABLE);
+    CHECK(widest(text) > 100 && strchr(text, '~') == NULL);
+    free(text);
+    screen_deinit(&s);
+}
+
 static void an_answer_for_a_script_is_never_broken(void)
 {
     struct screen s;
@@ -209,6 +224,7 @@ CHECK_MAIN
     RUN(nor_can_a_summary_or_what_a_node_says_when_it_refuses);
     RUN(every_field_of_the_envelope_is_there_and_unknown_is_null);
     RUN(nothing_is_wider_than_100_columns_but_with_wide);
+    RUN(a_narrower_terminal_gets_narrower_lines);
     RUN(an_answer_for_a_script_is_never_broken);
     RUN(ndjson_is_one_line);
     RUN(colours_are_for_terminals_only);
