@@ -66,6 +66,22 @@ finish() {
     if [[ $code -eq 0 || -z $KEEP ]]; then rm -rf "$D"; fi
     exit "$code"
 }
+# What ends all that the fire has left, wherever it is now, and removes it.
+write_end() {
+    cat >"$1" <<END
+#!/bin/bash
+cd '$PWD' || exit 1
+. tests/lib/dovecot.sh
+. tests/lib/postfix.sh
+pids=(${FEEDS[*]} \$(cat '$CLUSTER_DIR'/*/pid))
+kill "\${pids[@]}"
+for site in '$D/shanghai' '$D/burnt/beijing'; do dovecot_stop "\$site"; done
+postfix_stop '$D/shanghai/postfix'
+for _ in {1..100}; do kill -0 "\${pids[@]}" 2>/dev/null || break; sleep 0.1; done
+rm -rf '$D'
+END
+    chmod +x "$1"
+}
 trap finish EXIT
 trap 'exit 1' INT TERM
 
@@ -333,6 +349,7 @@ report "$D/preview.json"
 
 say 'Beijing burns: its nodes, Postfix, Dovecot and feed end with kill -9, their directories are gone'
 kill -KILL "${FEEDS[beijing]}"
+unset 'FEEDS[beijing]'
 cluster_kill bj1 bj2 & T1=$!
 postfix_kill "$D/beijing/postfix"
 dovecot_kill "$D/beijing"
@@ -409,8 +426,10 @@ if [[ -n $KEEP ]]; then
     say 'It is left running. Try:'
     note "alias clusterctl='$CLUSTER_BIN/clusterctl --config $CLUSTER_CONF'"
     note 'clusterctl status; clusterctl lag; clusterctl mailbox list u01@beijing.test; clusterctl verify --deep'
-    note "doveadm -c $D/beijing/dovecot.conf flags add -u u01@beijing.test '\\Answered' mailbox INBOX 1; clusterctl --node sh2 --local mailbox show u01@beijing.test INBOX --messages"
-    note "kill -9 \$(cat $CLUSTER_DIR/bj1/pid); clusterctl status"
-    note "to end it: kill ${FEEDS[*]} \$(cat $CLUSTER_DIR/*/pid); doveadm -c $D/beijing/dovecot.conf stop; doveadm -c $D/shanghai/dovecot.conf stop; rm -r $D"
+    note "clusterctl report lost-site beijing; clusterctl queue list mail-beijing"
+    note "doveadm -c $D/shanghai/dovecot.conf flags add -u u01@shanghai.test '\\Answered' mailbox INBOX 1; clusterctl --node sh2 --local mailbox show u01@shanghai.test INBOX --messages"
+    note "one node more, and no majority is left: kill -STOP \$(cat $CLUSTER_DIR/sh2/pid); sleep 5; clusterctl status; kill -CONT \$(cat $CLUSTER_DIR/sh2/pid)"
+    write_end "$D/end" || fail "$D/end"
+    note "to end it: $D/end"
 fi
 exit 0
