@@ -188,7 +188,7 @@ record() {
     for guid in $(json --node "$node" --local mailbox list "$user" | jq -r '.data.mailboxes[].guid'); do
         json --node "$node" --local mailbox show "$user" "$guid" --messages | jq -r '
             (.data.mailbox | "mailbox \(.guid) \(.uidvalidity) \(.uidnext) \(.highestmodseq) \(.messages)"),
-            (.data.mailbox.guid as $box | .data.messages[] | "message \($box) \(.uid) \(.guid) \(.modseq) \(.size_bytes) \(.internal_date)" +
+            (.data.mailbox.guid as $box | .data.messages[] | "message \($box) \(.uid) \(.guid) \(.modseq) \(.size_bytes) \(.internal_date | fromdate)" +
                 ((.flags + .keywords) | sort | map(" " + .) | join("")))'
     done | hex_guids | sort
 }

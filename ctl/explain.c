@@ -119,7 +119,7 @@ enum exit_code run_explain(struct ctl *c)
     const Mq__FoundingShard *wanted;
     struct cluster_view *v;
     struct call_answer a = {0};
-    struct screen s, judged;
+    struct screen s;
     enum exit_code code;
     if (ctl_shard(c, c->arguments.args[0], &wanted, &code) != OK ||
         status_fetch(c, (int)wanted->shard, &v, &a, &code) != OK) {
@@ -131,12 +131,9 @@ enum exit_code run_explain(struct ctl *c)
             ctl_refuse(c, STATUS_VERSION, "%s does not explain: it is of another version", a.node);
     } else {
         screen_init(&s, "explain");
-        screen_init(&judged, "judged");
         status_source(v, &a, &s, c->arguments.options.local);
-        s.severity = status_judge(v, clock_wall_ms(&clock_system), &judged);
-        code = status_exit_code(v, s.severity);
+        code = status_exit_code(v, status_brief(v, clock_wall_ms(&clock_system), &s));
         show(v, shard, &s);
-        screen_deinit(&judged);
         code = ctl_finish(c, &s, code);
     }
     cluster_view_free(v);

@@ -48,7 +48,7 @@ bool feed_view_silent(const struct feed_view *f)
     return f->stopping || f->age_ms > FEED_SILENT_MS;
 }
 
-static enum severity judge_silence(const struct feed_view *f, struct screen *s)
+static enum severity judge_silence(const struct feed_view *f, uint64_t now_ms, struct screen *s)
 {
     char text[700], hint[400], span[SPAN_TEXT_SIZE];
     if (f->stopping) {
@@ -69,6 +69,7 @@ static enum severity judge_silence(const struct feed_view *f, struct screen *s)
         "retired host is forgotten a day after its last word",
         f->host);
     screen_message(s, "FEED_SILENT", SEVERITY_YELLOW, f->host, text, hint);
+    screen_message_more(s, now_ms > f->age_ms ? now_ms - f->age_ms : 0, "");
     return SEVERITY_YELLOW;
 }
 
@@ -86,7 +87,7 @@ enum severity feed_view_judge(const struct feed_view *f, uint64_t now_ms, unsign
     char text[1024], object[600], span[SPAN_TEXT_SIZE];
     uint64_t late_ms;
     if (feed_view_silent(f)) {
-        return judge_silence(f, s);
+        return judge_silence(f, now_ms, s);
     }
     enum severity severity = SEVERITY_OK;
     if (sweeps_late(f, now_ms, &late_ms)) {
@@ -96,6 +97,7 @@ enum severity feed_view_judge(const struct feed_view *f, uint64_t now_ms, unsign
                  f->host, span_format(late_ms, span), f->sweep_interval_ms / 1000);
         screen_message(s, "FEED_SWEEP_LATE", SEVERITY_YELLOW, f->host, text,
                        "look at its log; a user that hangs is named there");
+        screen_message_more(s, now_ms - late_ms, "");
         severity = SEVERITY_YELLOW;
     }
     for (unsigned i = 0; i < f->troubles_n && i < max; i++) {
@@ -105,6 +107,7 @@ enum severity feed_view_judge(const struct feed_view *f, uint64_t now_ms, unsign
         snprintf(text, sizeof(text), "%s%s%s: %s", t->object, t->object[0] != '\0' ? " on " : "",
                  f->host, t->text);
         screen_message(s, t->id, SEVERITY_YELLOW, object, text, t->hint);
+        screen_message_more(s, t->since_ms, "");
         severity = SEVERITY_YELLOW;
     }
     if (f->troubles_n > max || f->more_troubles) {

@@ -63,10 +63,10 @@ json_t *message_json(const Mq__MessageRow *row)
     for (size_t i = 0; i < row->n_stores; i++) {
         json_array_append_new(stores, json_text(row->stores[i]));
     }
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "uid",
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "uid",
                      (json_int_t)m->uid, "guid", json_hex(bytes_of(m->guid)), "modseq",
                      json_u64(m->modseq), "flags", flags, "keywords", keywords, "internal_date",
-                     (json_int_t)m->internal_date, "size_bytes", json_u64(m->size), "body_hash",
+                     json_date(m->internal_date), "size_bytes", json_u64(m->size), "body_hash",
                      m->body_hash.len > 0 ? json_hex(bytes_of(m->body_hash)) : json_null(),
                      "stores", stores, "change", json_u64(row->change));
 }

@@ -36,18 +36,13 @@ static enum status open_view(struct ctl *c, const char *kind, struct shown *out,
     return OK;
 }
 
-/* Messages are for `status`; here only the exit code and the severity remain of the judgement. */
 static enum exit_code close_view(struct ctl *c, struct shown *shown, bool worse)
 {
-    struct screen judged;
-    screen_init(&judged, "judged");
-    enum severity severity = status_judge(shown->v, clock_wall_ms(&clock_system), &judged);
-    screen_deinit(&judged);
+    enum severity severity = status_brief(shown->v, clock_wall_ms(&clock_system), &shown->s);
     enum exit_code code = status_exit_code(shown->v, severity);
     if (worse && code == EXIT_HEALTHY) {
         code = EXIT_DEGRADED;
     }
-    shown->s.severity = severity;
     cluster_view_free(shown->v);
     call_answer_clear(&shown->a);
     return ctl_finish(c, &shown->s, code);

@@ -395,7 +395,9 @@ void screen_print(const struct screen *s, const struct options *o, FILE *out)
         print_lines(&s->lines, s->verbatim ? UNBROKEN : width, out);
     }
     bool cut = print_table(s, wide, out);
-    print_messages(s, colour, width, out);
+    if (!s->messages_elsewhere) {
+        print_messages(s, colour, width, out);
+    }
     if (!o->quiet) {
         print_lines(&s->notes, width, out);
         fputs(cut ? "~ = cut; -o wide shows all of it\n" : "", out);

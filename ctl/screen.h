@@ -19,8 +19,9 @@
 struct screen {
     const char *kind;
     enum severity severity;
-    bool verdict;  /* the summary is printed with its severity in front */
-    bool headline; /* the summary says the first message: as text it is not said again */
+    bool verdict;            /* the summary is printed with its severity in front */
+    bool headline;           /* the summary says the first message: as text it is not said again */
+    bool messages_elsewhere; /* another command says them: here they are in JSON only */
     char summary[512];
     unsigned width;      /* of tables and sentences; 0 = PARAGRAPH_WIDTH */
     bool answer;         /* lines are the answer itself: there also with --quiet */
@@ -70,7 +71,8 @@ json_t *json_text(const char *text);
 json_t *json_text_sized(const char *text, size_t size);
 json_t *json_u64(uint64_t value); /* a string */
 json_t *json_u64_or_null(bool known, uint64_t value);
-json_t *json_time(uint64_t unix_ms); /* RFC 3339; null for 0 */
+json_t *json_time(uint64_t unix_ms);     /* RFC 3339; null for 0 */
+json_t *json_date(int64_t unix_seconds); /* RFC 3339; null outside the years 0 to 9999 */
 json_t *json_seconds(bool known, uint64_t ms);
 json_t *json_hex(struct bytes b);
 void hex_format(struct bytes b, char *text, size_t size); /* cut at size - 1 */

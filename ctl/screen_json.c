@@ -54,6 +54,17 @@ json_t *json_time(uint64_t unix_ms)
     return json_string(text);
 }
 
+json_t *json_date(int64_t unix_seconds)
+{
+    struct tm tm;
+    time_t seconds = (time_t)unix_seconds;
+    if (gmtime_r(&seconds, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900) {
+        return json_null();
+    }
+    return json_sprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
 json_t *json_seconds(bool known, uint64_t ms)
 {
     return known ? json_real((double)ms / 1000) : json_null();

@@ -163,22 +163,31 @@ void status_source(const struct cluster_view *v, const struct call_answer *a, st
 
 /* ---- the screen ---- */
 
-static void leads_format(const struct cluster_view *v, const char *site, char *text, size_t size)
+/* What the site leads, for the table; as JSON a list, null when it is not known. */
+static json_t *leads_of(const struct cluster_view *v, const char *site, char *text, size_t size)
 {
+    json_t *list = json_array();
     size_t at = 0;
     bool unknown = false;
     text[0] = '\0';
     for (unsigned i = 0; i < v->shards_n; i++) {
         const struct view_shard *s = &v->shards[i];
         unknown = unknown || s->leader < 0;
-        if (s->leader >= 0 && strcmp(v->nodes[s->leader].site, site) == 0 && at < size) {
-            int n = snprintf(text + at, size - at, "%s%s", at > 0 ? " " : "", s->name);
+        if (s->leader >= 0 && strcmp(v->nodes[s->leader].site, site) == 0) {
+            json_array_append_new(list, json_text(s->name));
+            int n =
+                at < size ? snprintf(text + at, size - at, "%s%s", at > 0 ? " " : "", s->name) : 0;
             at += n > 0 ? (size_t)n : 0;
         }
     }
     if (at == 0) {
         snprintf(text, size, unknown ? "?" : "-");
     }
+    if (at == 0 && unknown) {
+        json_decref(list);
+        return json_null();
+    }
+    return list;
 }
 
 struct site_sum {
@@ -218,7 +227,7 @@ static void site_row(const struct cluster_view *v, const char *site, struct scre
 {
     char leads[256], span[SPAN_TEXT_SIZE];
     struct site_sum sum = site_sum(v, site);
-    leads_format(v, site, leads, sizeof(leads));
+    json_t *list = leads_of(v, site, leads, sizeof(leads));
     screen_cell(s, "%s", site);
     screen_cell(s, "%u/%u", sum.up, sum.nodes);
     screen_cell(s, "%s", leads);
@@ -231,7 +240,7 @@ static void site_row(const struct cluster_view *v, const char *site, struct scre
     json_array_append_new(
         sites,
         json_pack("{s:o, s:i, s:i, s:o, s:o, s:o}", "site", json_text(site), "nodes",
-                  (int)sum.nodes, "up", (int)sum.up, "leads", json_text(leads), "disk_free_percent",
+                  (int)sum.nodes, "up", (int)sum.up, "leads", list, "disk_free_percent",
                   sum.disk_known ? json_integer((json_int_t)sum.disk_percent) : json_null(),
                   "worst_lag_seconds", json_seconds(v->quorum && sum.lag_known, sum.lag_ms)));
 }
@@ -291,6 +300,22 @@ static void headline_format(const struct cluster_view *v, struct screen *s, char
     const char *says = json_string_value(json_object_get(worst, "text"));
     snprintf(text, size, "%s: %s", json_string_value(json_object_get(worst, "id")),
              says != NULL ? says : "");
+}
+
+enum severity status_brief(const struct cluster_view *v, uint64_t now_ms, struct screen *s)
+{
+    char headline[sizeof(s->summary)];
+    s->severity = status_judge(v, now_ms, s);
+    s->messages_elsewhere = true;
+    if (s->severity <= SEVERITY_BLUE || !v->quorum) { /* the source has said the latter */
+        return s->severity;
+    }
+    s->headline = json_array_size(s->messages) > 0;
+    headline_format(v, s, headline, sizeof(headline));
+    snprintf(s->summary, sizeof(s->summary), "%s", headline);
+    s->verdict = true;
+    screen_note(s, "clusterctl status says what to do");
+    return s->severity;
 }
 
 /* The one next step of the worst thing, and what makes it worse. */

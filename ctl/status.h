@@ -13,6 +13,8 @@ enum status status_fetch(struct ctl *c, int explain, struct cluster_view **out_v
                          struct call_answer *out_answer, enum exit_code *out_code);
 /* Puts a message for each of the node's findings and each trouble of a feed into the screen; the highest severity among them. */
 enum severity status_judge(const struct cluster_view *v, uint64_t now_ms, struct screen *s);
+/* The same for a command whose subject is another one: why it is not green in one sentence, and the messages as JSON only. */
+enum severity status_brief(const struct cluster_view *v, uint64_t now_ms, struct screen *s);
 /* A severity of a message; an unknown one is red. */
 enum severity status_severity(uint32_t number);
 enum exit_code status_exit_code(const struct cluster_view *v, enum severity severity);

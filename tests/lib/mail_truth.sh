@@ -39,7 +39,7 @@ mail_record() {
         for guid in $(jq -r '.data.mailboxes[].guid' <<<"$boxes"); do
             cluster_ctl -o json --node "$node" --local mailbox show "$user" "$guid" --messages | jq -r --arg user "$user" '
                 (.data.mailbox | "mailbox \($user) \(.guid) \(.uidvalidity) \(.uidnext) \(.highestmodseq) \(.messages) \(if .subscribed then 1 else 0 end) \(.name)"),
-                (.data.mailbox.guid as $box | .data.messages[] | "message \($user) \($box) \(.uid) \(.guid) \(.modseq) \(.size_bytes) \(.internal_date)" +
+                (.data.mailbox.guid as $box | .data.messages[] | "message \($user) \($box) \(.uid) \(.guid) \(.modseq) \(.size_bytes) \(.internal_date | fromdate)" +
                     ((.flags + .keywords) | sort | map(" " + .) | join("")))' || return 1
         done
     done | awk '

@@ -313,6 +313,18 @@ kill -CONT "$(cluster_pid "$second")"
 cluster_start "$first"
 check it_is_whole_after_the_outage cluster_wait 60
 
+reasons() { # a light that is not green has its reason with it
+    local command
+    for command in members shards lag 'explain mail'; do
+        # shellcheck disable=SC2086
+        json $command | jq -e --arg n "$first" '.severity != "ok" and (.summary | length > 0) and (.messages | tostring | contains($n))' || { echo "$command"; return 1; }
+        # shellcheck disable=SC2086
+        { ctl $command || true; } >"$MQ_TMP/text"
+        head -n 1 "$MQ_TMP/text" | grep -E '^(YELLOW|ORANGE|RED) ' || { cat "$MQ_TMP/text"; return 1; }
+    done
+}
+check members_shards_lag_and_explain_say_why_it_is_not_green until_ 20 reasons
+check a_pager_is_told_of_a_node_that_is_down pager 1 WARNING
 # ---- nobody answers -------------------------------------------------------------------------------------------------------
 
 for node in $CLUSTER_NODES; do kill -STOP "$(cluster_pid "$node")"; done

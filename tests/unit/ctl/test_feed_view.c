@@ -57,6 +57,31 @@ static void a_silent_or_stopped_feed_is_named_and_its_old_troubles_are_not(void)
     CHECK(strcmp(id, "FEED_SILENT") == 0);
 }
 
+static void since(const struct feed_view *f, uint64_t want_ms)
+{
+    struct screen s;
+    screen_init(&s, "x");
+    (void)feed_view_judge(f, NOW_MS, 3, &s);
+    json_t *at = json_time(want_ms);
+    CHECK(json_equal(json_object_get(json_array_get(s.messages, 0), "since"), at));
+    json_decref(at);
+    screen_deinit(&s);
+}
+
+static void each_says_since_when(void)
+{
+    struct feed_view f = feed();
+    f.age_ms = FEED_SILENT_MS + 1;
+    since(&f, NOW_MS - f.age_ms);
+    f = feed();
+    f.sweep_end_ms = NOW_MS - FEED_SWEEP_LATE_MIN - 1;
+    since(&f, f.sweep_end_ms);
+    f = feed();
+    f.troubles_n = 1;
+    f.troubles[0].since_ms = NOW_MS - 5000;
+    since(&f, NOW_MS - 5000);
+}
+
 static void sweeps_that_do_not_end_are_named(void)
 {
     struct feed_view f = feed();
@@ -93,6 +118,7 @@ CHECK_MAIN
 {
     RUN(a_feed_that_speaks_and_sweeps_is_no_message);
     RUN(a_silent_or_stopped_feed_is_named_and_its_old_troubles_are_not);
+    RUN(each_says_since_when);
     RUN(sweeps_that_do_not_end_are_named);
     RUN(troubles_over_the_limit_are_counted);
 }
