@@ -244,6 +244,14 @@ static enum status danger_check(const struct command *c, const struct options *o
     return OK;
 }
 
+static enum status output_check(const struct command *c, const struct options *o, struct error *e)
+{
+    return o->output == OUTPUT_CSV && (c->marks & COMMAND_TABLE) == 0
+               ? error_set(e, STATUS_INVALID,
+                           "\"%s\" has no table to write as csv; -o json has all", c->words)
+               : OK;
+}
+
 static const struct command *command_match(const struct parsing *p, unsigned *out_words)
 {
     const struct command *found = NULL;
@@ -310,7 +318,30 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out_a, stru
         s = danger_check(a.command, &a.options, e);
     }
     if (s == OK) {
+        s = output_check(a.command, &a.options, e);
+    }
+    if (s == OK) {
         *out_a = a;
     }
     return s;
+}
+
+void arguments_wish(int argc, char **argv, struct options *out_o)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *value = NULL;
+        if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--output") == 0) {
+            value = i + 1 < argc ? argv[i + 1] : NULL;
+        } else if (strncmp(argv[i], "--output=", 9) == 0) {
+            value = argv[i] + 9;
+        } else if (strncmp(argv[i], "-o", 2) == 0) {
+            value = argv[i] + 2;
+        }
+        if (value != NULL && strcmp(value, "json") == 0) {
+            out_o->output = OUTPUT_JSON;
+        } else if (value != NULL && strcmp(value, "ndjson") == 0) {
+            out_o->output = OUTPUT_NDJSON;
+        }
+        out_o->nagios = out_o->nagios || strcmp(argv[i], "--nagios") == 0;
+    }
 }

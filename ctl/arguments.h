@@ -20,5 +20,7 @@ struct arguments {
 };
 
 enum status arguments_parse(int argc, char **argv, struct arguments *out_a, struct error *e);
+/* How a line that cannot be parsed wants to be told so: output and nagios. */
+void arguments_wish(int argc, char **argv, struct options *out_o);
 
 #endif

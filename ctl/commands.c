@@ -9,6 +9,7 @@
 #define OFFLINE COMMAND_OFFLINE
 #define VIEW    COMMAND_VIEW
 #define HIDDEN  COMMAND_HIDDEN
+#define TABLE   COMMAND_TABLE
 
 const struct noun nouns[] = {
     {"user", "who is served by which shard",
@@ -58,10 +59,13 @@ const struct command commands[] = {
          "step.\n\nThe view is confirmed by a majority. Without one it says NO QUORUM VIEW and "
          "ends "
          "with 12: what it shows then is what one node knows, and ? stands for what is not known "
-         "now.",
-     .marks = VIEW,
+         "now.\n\nWith --nagios it is one line and ends as a check of Nagios and its like does: "
+         "with 0 (ok, blue), 1 (yellow, orange), 2 (red, no quorum, or no node answers) or 3 (the "
+         "check itself: usage, configuration, certificate, version).",
+     .flags = {"nagios"},
+     .marks = VIEW | TABLE,
      .examples = {{"status", "how it is"},
-                  {"status -o json", "the same for a program"},
+                  {"status --nagios", "one line for a pager"},
                   {"status --node bj1 --local",
                    "what bj1 knows by itself; 12 if it hears no majority"}},
      .run = run_status},
@@ -72,7 +76,7 @@ const struct command commands[] = {
          "disk, "
          "how long its disk takes to sync, and for how long its certificate is valid. A node that "
          "is not heard is DOWN and what it said last is not shown.",
-     .marks = VIEW,
+     .marks = VIEW | TABLE,
      .examples = {{"members", "all nodes"}},
      .run = run_members},
     {.words = "shards",
@@ -80,7 +84,7 @@ const struct command commands[] = {
      .text = "A row a shard: its leader, the leader's site (\"away\" when the shard prefers "
              "another), its "
              "term, how many of its voters are up, and the sites that it prefers, first the best.",
-     .marks = VIEW,
+     .marks = VIEW | TABLE,
      .examples = {{"shards", "all shards"}},
      .run = run_shards},
     {.words = "lag",
@@ -90,7 +94,7 @@ const struct command commands[] = {
          "dash marks the leader, ? what is not known. With --eta a copy that is down comes before "
          "all that are only behind.",
      .flags = {"max", "eta"},
-     .marks = VIEW,
+     .marks = VIEW | TABLE,
      .examples = {{"lag", "every copy"},
                   {"lag --max 5s", "exit 10 if one is further behind"},
                   {"lag --eta", "whether and when one will be, by its trend"}},
@@ -101,7 +105,7 @@ const struct command commands[] = {
              "whether it holds; and why it is not led from the site that it prefers. The same "
              "conditions decide when the shard moves by itself.",
      .args = "SHARD",
-     .marks = VIEW,
+     .marks = VIEW | TABLE,
      .examples = {{"explain mail-beijing", "who leads it, why, and who could"}},
      .run = run_explain},
     {.words = "top",
@@ -114,7 +118,7 @@ const struct command commands[] = {
              "is one "
              "sample.",
      .flags = {"once", "interval"},
-     .marks = VIEW | COMMAND_ENDLESS,
+     .marks = VIEW | COMMAND_ENDLESS | TABLE,
      .examples = {{"top", "until q is pressed"},
                   {"top --once -o json", "one sample for a program"}},
      .run = run_top},
@@ -143,7 +147,7 @@ const struct command commands[] = {
          "damage "
          "on a disk. A copy that does not answer is not verified, which is not the same as good.",
      .flags = {"deep"},
-     .marks = LEADER,
+     .marks = LEADER | TABLE,
      .timeout_ms = 600000,
      .exits = {EXIT_DEGRADED, EXIT_CRITICAL, EXIT_NO_QUORUM},
      .examples = {{"verify", "in the blink of an eye"}, {"verify --deep", "reads all there is"}},
@@ -187,6 +191,7 @@ const struct command commands[] = {
          "numbers of each mailbox.",
      .args = "USER",
      .flags = {"limit"},
+     .marks = TABLE,
      .examples = {{"mailbox list anna", "all of anna's"}},
      .run = run_mailbox_list},
     {.words = "mailbox show",
@@ -196,6 +201,7 @@ const struct command commands[] = {
              "UID, flags, size, and how many stores hold each.",
      .args = "USER MAILBOX",
      .flags = {"messages", "limit"},
+     .marks = TABLE,
      .examples = {{"mailbox show anna INBOX --messages --limit 20", "its first twenty messages"}},
      .run = run_mailbox_show},
     {.words = "mailbox changes",
@@ -207,6 +213,7 @@ const struct command commands[] = {
              "expunges are known no more, and a number from there is refused.",
      .args = "USER MAILBOX",
      .flags = {"since", "limit"},
+     .marks = TABLE,
      .examples = {{"mailbox changes anna INBOX --since 4711", "what is new since then"}},
      .run = run_mailbox_changes},
     {.words = "mailbox touch",
@@ -220,6 +227,7 @@ const struct command commands[] = {
      .text =
          "A feed that has been silent for long is named: what its mail host holds since then is "
          "not known here.",
+     .marks = TABLE,
      .examples = {{"feed list", "all feeds"}},
      .run = run_feed_list},
     {.words = "feed show",
@@ -233,6 +241,7 @@ const struct command commands[] = {
      .text =
          "BEHIND is the time since everything the store held was reported; ONLY HERE are messages "
          "that no other site has, MISSING those that another store has in the same mailboxes.",
+     .marks = TABLE,
      .examples = {{"store list", "all stores"}},
      .run = run_store_list},
     {.words = "report lost-site",
@@ -247,6 +256,7 @@ const struct command commands[] = {
      .args = "SITE",
      .flags = {"limit"},
      .timeout_ms = 600000,
+     .marks = TABLE,
      .examples = {{"report lost-site beijing", "totals and the first 200 rows"},
                   {"report lost-site beijing -o csv", "every row, for a spreadsheet"}},
      .run = run_report_lost_site},
@@ -260,6 +270,7 @@ const struct command commands[] = {
          "items, as its Postfix lists them, with the last reply.",
      .args = "[HOST]",
      .flags = {"state", "recipient", "closed", "limit"},
+     .marks = TABLE,
      .examples = {{"queue list", "all queues"},
                   {"queue list mx1 --state deferred --recipient @example.org",
                    "what waits for one domain"}},
@@ -268,6 +279,7 @@ const struct command commands[] = {
      .summary = "one item: its recipients, last replies, what became of them",
      .text = "All items of this queue id; short queue ids are used again by Postfix.",
      .args = "HOST QUEUE-ID",
+     .marks = TABLE,
      .examples = {{"queue show mx1 4jYkWb5N1Bz1Sx42", "one message"}},
      .run = run_queue_show},
     {.words = "queue assign",
@@ -340,6 +352,7 @@ const struct command commands[] = {
      .text =
          "All that there are, or one. What is not set for the cluster is as each node's file says.",
      .args = "[SETTING]",
+     .marks = TABLE,
      .examples = {{"config get", "all"}, {"config get raft.preference", "one"}},
      .run = run_config_get},
     {.words = "config set",
@@ -362,6 +375,7 @@ const struct command commands[] = {
              "the cluster "
              "says something else. What is a node's own (names, paths, addresses) is left out.",
      .exits = {EXIT_DEGRADED},
+     .marks = TABLE,
      .examples = {{"config diff", "all nodes"}, {"config diff --node bj1", "one"}},
      .run = run_config_diff},
     {.words = "init",
@@ -373,7 +387,7 @@ const struct command commands[] = {
              "host and operator. The directory must be new or empty; nothing is ever written over. "
              "Nothing is started: copy each directory to its machine and start mailquorumd there.",
      .flags = {"from", "out", "ca"},
-     .marks = OFFLINE,
+     .marks = OFFLINE | TABLE,
      .examples = {{"init --from topology.ini --out cluster", "everything into ./cluster"}},
      .run = run_init},
     {.words = "snapshot save",
@@ -384,7 +398,7 @@ const struct command commands[] = {
          "checkpoint (5 s). Serving goes on. The file gets its name only when it is whole, read "
          "back and synced; nothing is overwritten. Needs an administrator's certificate.",
      .args = "FILE",
-     .marks = LEADER,
+     .marks = LEADER | TABLE,
      .timeout_ms = 600000,
      .examples = {{"snapshot save /backup/mail.mqsnap", "all shards"}},
      .run = run_snapshot_save},
@@ -393,7 +407,7 @@ const struct command commands[] = {
      .text = "Reads the whole file, checks every part and the check sum, and shows cluster, epoch, "
              "index, term and digest of each shard. Asks no node.",
      .args = "FILE",
-     .marks = OFFLINE,
+     .marks = OFFLINE | TABLE,
      .exits = {EXIT_CRITICAL, EXIT_VERSION},
      .examples = {{"snapshot inspect /backup/mail.mqsnap", "is it whole, and of when"}},
      .run = run_snapshot_inspect},

@@ -24,6 +24,7 @@ enum command_mark {
     COMMAND_VIEW = 16, /* shows the cluster's health: exit codes 10, 11 and 12 are its answer */
     COMMAND_ENDLESS =
         32, /* may go on until it is stopped (it calls ctl_endless then): --timeout is for each question */
+    COMMAND_TABLE = 64, /* its answer has a table: there is something to say with -o csv */
 };
 
 struct example {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/suggestion.h"
 #include "ctl/help.h"
+#include "ctl/nagios.h"
 #include "ctl/time_limit.h"
 
 #define GRACE_MS 2000u /* over --timeout, until the process ends by force */
@@ -23,6 +24,10 @@ enum exit_code ctl_fail(struct ctl *c, const struct error *e)
 enum exit_code ctl_fail_as(struct ctl *c, const struct error *e, enum exit_code code)
 {
     const struct options *o = &c->arguments.options;
+    if (o->nagios) {
+        nagios_print(code, e->text, c->out);
+        return code;
+    }
     if (options_json(o)) {
         struct screen s;
         screen_init(&s, "error");
@@ -50,13 +55,12 @@ enum exit_code ctl_fail_as(struct ctl *c, const struct error *e, enum exit_code 
 
 enum exit_code ctl_usage(struct ctl *c, const char *format, ...)
 {
+    struct error e = {.status = STATUS_INVALID};
     va_list args;
     va_start(args, format);
-    fputs("clusterctl: ", c->err);
-    (void)vfprintf(c->err, format, args);
-    fputc('\n', c->err);
+    (void)vsnprintf(e.text, sizeof(e.text), format, args);
     va_end(args);
-    return EXIT_USAGE;
+    return ctl_fail_as(c, &e, EXIT_USAGE);
 }
 
 enum exit_code ctl_refuse(struct ctl *c, enum status s, const char *format, ...)
@@ -71,7 +75,11 @@ enum exit_code ctl_refuse(struct ctl *c, enum status s, const char *format, ...)
 
 enum exit_code ctl_finish(struct ctl *c, struct screen *s, enum exit_code code)
 {
-    screen_print(s, &c->arguments.options, c->out);
+    if (c->arguments.options.nagios) {
+        nagios_print(code, s->summary, c->out);
+    } else {
+        screen_print(s, &c->arguments.options, c->out);
+    }
     screen_deinit(s);
     return code;
 }
@@ -358,7 +366,8 @@ static void limit_start(const struct ctl *c)
 {
     uint64_t now = caller_now_ms();
     uint64_t left = c->deadline_at_ms > now ? c->deadline_at_ms - now : 0;
-    time_limit_start(left + GRACE_MS, EXIT_TIMED_OUT,
+    time_limit_start(left + GRACE_MS,
+                     c->arguments.options.nagios ? (int)NAGIOS_CRITICAL : (int)EXIT_TIMED_OUT,
                      "clusterctl: no answer in time, perhaps from the resolver; what was asked "
                      "for may yet be carried out\n");
 }
@@ -408,6 +417,7 @@ int ctl_main(int argc, char **argv, FILE *out, FILE *err)
         fprintf(out, "clusterctl %s\n", CTL_VERSION);
         code = EXIT_HEALTHY;
     } else if (arguments_parse(argc, argv, &c->arguments, &e) != OK) {
+        arguments_wish(argc, argv, &c->arguments.options);
         code = (int)ctl_usage(c, "%s", e.text);
     } else if (c->arguments.options.help) {
         help_print(c->arguments.command, c->arguments.noun, out);
@@ -419,6 +429,7 @@ int ctl_main(int argc, char **argv, FILE *out, FILE *err)
         fprintf(err, "clusterctl: the answer could not be written: %s\n", strerror(errno));
         code = code == EXIT_HEALTHY ? EXIT_BUG : code;
     }
+    bool nagios = c->arguments.options.nagios && !c->arguments.options.help;
     free(c);
-    return code;
+    return nagios ? (int)nagios_state((enum exit_code)code) : code;
 }

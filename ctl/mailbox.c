@@ -234,6 +234,9 @@ enum exit_code run_mailbox_show(struct ctl *c)
     struct call_answer a = {0};
     struct screen s;
     enum exit_code code;
+    if (c->arguments.options.output == OUTPUT_CSV && !c->arguments.options.messages) {
+        return ctl_usage(c, "only with --messages there is a table to write as csv");
+    }
     if (mailbox_get(c, &a, &result, &code) != OK) {
         call_answer_clear(&a);
         return code;

@@ -50,6 +50,8 @@ const struct option_row option_rows[] = {
         "what came after it: a change number of a mailbox; of events how long ago (10m) or a "
         "moment "
         "in UTC"),
+    ROW("nagios", 0, false, OPTION_YES, nagios, NULL,
+        "one line, and the exit codes 0 to 3 of a Nagios check"),
     ROW("once", 0, false, OPTION_YES, once, NULL, "one sample as plain text, also on a terminal"),
     ROW("interval", 0, false, OPTION_DURATION, interval_ms, "TIME",
         "how often it is looked (default 1s, at least 200ms)"),

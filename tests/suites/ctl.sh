@@ -46,6 +46,9 @@ no_configuration() {
     { "$CTL" --config "$MQ_TMP/none" status -o json || true; } | jq -e '.severity == "red" and .messages[0].id == "NOT_FOUND"'
 }
 check without_a_configuration_it_says_what_would_do no_configuration
+usage_as_json() { { "$CTL" "$@" 2>/dev/null || true; } | jq -e '.kind == "error" and .severity == "yellow" and (.summary | length > 0) and (.messages | length == 1)'; }
+check usage_is_json_for_who_wants_json usage_as_json statsu -o json
+check also_behind_a_slip_in_a_flag usage_as_json status --nod x --output=ndjson
 did_you_mean() { { "$CTL" mailbox lst li 2>&1 || true; } | grep 'did you mean "mailbox list"'; }
 check a_slip_gets_a_suggestion did_you_mean
 pages() {
@@ -127,6 +130,29 @@ narrow() {
     done <<<"$views"
 }
 check no_view_is_wider_than_100_columns narrow
+as_csv() { # a table, or refused: never nothing
+    local command code
+    while read -r command; do
+        # shellcheck disable=SC2086
+        ctl $command -o csv >"$MQ_TMP/csv" 2>/dev/null
+        code=$?
+        [[ $code -eq 64 || -s $MQ_TMP/csv ]] || { echo "$command: code $code, and nothing said"; return 1; }
+    done <<<"$views"
+    ends 64 "$CTL" --config "$CLUSTER_CONF" mailbox show anna INBOX -o csv
+}
+check csv_is_a_table_or_refused as_csv
+leads() { json status | jq -e '[.data.sites[].leads | type] | all(. == "array")' && json status | jq -e '[.data.sites[].leads[]] | sort == ["directory", "mail"]'; }
+check what_a_site_leads_is_a_list leads
+pager() { # CODE WORD
+    local line code
+    line=$(ctl status --nagios)
+    code=$?
+    echo "$code: $line"
+    [[ $code -eq $1 && $line == "MAILQUORUM $2 - "* && $line != *$'\n'* && $line != *'|'* ]]
+}
+check a_pager_is_told_that_all_is_well pager 0 OK
+pager_config() { ends 3 "$CTL" --config "$MQ_TMP/none" status --nagios >"$MQ_TMP/line" && grep '^MAILQUORUM UNKNOWN - there is no configuration' "$MQ_TMP/line"; }
+check or_that_the_check_cannot_work pager_config
 strings() { json shards | jq -e '.data.shards[0] | (.term | type) == "string" and (.replicas[0].applied_index | type) == "string"'; }
 check numbers_of_64_bits_are_strings strings
 
@@ -287,6 +313,18 @@ check its_copy_was_an_operation until_ 20 copied
 # ---- one refuses, one is frozen, one answers ------------------------------------------------------------------------------
 
 cluster_kill "$first"
+reasons() { # a light that is not green has its reason with it
+    local command
+    for command in members shards lag 'explain mail'; do
+        # shellcheck disable=SC2086
+        json $command | jq -e --arg n "$first" '.severity != "ok" and (.summary | length > 0) and (.messages | tostring | contains($n))' || { echo "$command"; return 1; }
+        # shellcheck disable=SC2086
+        { ctl $command || true; } >"$MQ_TMP/text"
+        head -n 1 "$MQ_TMP/text" | grep -E '^(YELLOW|ORANGE|RED) ' || { cat "$MQ_TMP/text"; return 1; }
+    done
+}
+check members_shards_lag_and_explain_say_why_it_is_not_green until_ 20 reasons
+check a_pager_is_told_of_a_node_that_is_down pager 1 WARNING
 check names_are_completed_though_the_first_node_is_down until_ 20 offers mail --config "$CLUSTER_CONF" explain m
 kill -STOP "$(cluster_pid "$second")"
 within() { # SECONDS COMMAND...
@@ -313,18 +351,6 @@ kill -CONT "$(cluster_pid "$second")"
 cluster_start "$first"
 check it_is_whole_after_the_outage cluster_wait 60
 
-reasons() { # a light that is not green has its reason with it
-    local command
-    for command in members shards lag 'explain mail'; do
-        # shellcheck disable=SC2086
-        json $command | jq -e --arg n "$first" '.severity != "ok" and (.summary | length > 0) and (.messages | tostring | contains($n))' || { echo "$command"; return 1; }
-        # shellcheck disable=SC2086
-        { ctl $command || true; } >"$MQ_TMP/text"
-        head -n 1 "$MQ_TMP/text" | grep -E '^(YELLOW|ORANGE|RED) ' || { cat "$MQ_TMP/text"; return 1; }
-    done
-}
-check members_shards_lag_and_explain_say_why_it_is_not_green until_ 20 reasons
-check a_pager_is_told_of_a_node_that_is_down pager 1 WARNING
 # ---- nobody answers -------------------------------------------------------------------------------------------------------
 
 for node in $CLUSTER_NODES; do kill -STOP "$(cluster_pid "$node")"; done
@@ -335,6 +361,7 @@ hangs_not() {
     [[ $code -eq 30 || $code -eq 24 || $code -eq 12 || $code -eq 20 ]] || { echo "exit code $code"; return 1; }
 }
 check status_of_a_frozen_cluster_ends hangs_not status
+check a_pager_is_told_that_nobody_answers pager 2 CRITICAL
 check so_does_a_write hangs_not dict set a b c --user anna
 check so_do_events hangs_not events
 names_anyway() { grep -qx "$first" <<<"$(timeout 10 "$CTL" complete -- --config "$CLUSTER_CONF" status --node '' | cut -f1)"; }

@@ -291,8 +291,48 @@ static void without_a_command_help_is_still_given(void)
     CHECK_EQ(parse("help statsu"), STATUS_INVALID);
 }
 
+static void csv_is_for_answers_with_a_table(void)
+{
+    for (size_t i = 0; i < commands_n; i++) {
+        const struct command *c = &commands[i];
+        char line[500];
+        unsigned least, most;
+        command_args_range(c, &least, &most);
+        snprintf(line, sizeof(line), "%s -o csv", line_with(c, least));
+        CHECK_EQ(parse(line), (c->marks & COMMAND_TABLE) != 0 ? OK : STATUS_INVALID);
+    }
+    CHECK_OK(parse("status -o csv"));
+    CHECK_EQ(parse("events -o csv"), STATUS_INVALID);
+    CHECK(strstr(problem.text, "\"events\" has no table") != NULL);
+    CHECK_OK(parse("events -o json"));
+}
+
+static struct options wish(const char *first, const char *second)
+{
+    char one[32], two[32], *argv[] = {NULL, one, two};
+    struct options o = {0};
+    snprintf(one, sizeof(one), "%s", first);
+    snprintf(two, sizeof(two), "%s", second);
+    arguments_wish(3, argv, &o);
+    return o;
+}
+
+static void a_line_that_cannot_be_parsed_is_refused_in_the_form_that_it_asks_for(void)
+{
+    CHECK_EQ(wish("-o", "json").output, OUTPUT_JSON);
+    CHECK_EQ(wish("--output", "ndjson").output, OUTPUT_NDJSON);
+    CHECK_EQ(wish("--output=json", "x").output, OUTPUT_JSON);
+    CHECK_EQ(wish("x", "-ojson").output, OUTPUT_JSON);
+    CHECK_EQ(wish("x", "-o").output, OUTPUT_TABLE); /* its value is missing */
+    CHECK_EQ(wish("-o", "jsno").output, OUTPUT_TABLE);
+    CHECK_EQ(wish("--", "-ojson").output, OUTPUT_TABLE);
+    CHECK(wish("statsu", "--nagios").nagios && !wish("statsu", "-q").nagios);
+}
+
 CHECK_MAIN
 {
+    RUN(csv_is_for_answers_with_a_table);
+    RUN(a_line_that_cannot_be_parsed_is_refused_in_the_form_that_it_asks_for);
     RUN(every_row_is_called_by_its_words_with_as_many_arguments_as_it_says);
     RUN(every_row_has_help_that_names_its_flags);
     RUN(every_noun_with_verbs_has_a_row_and_its_help_lists_them);

@@ -99,6 +99,65 @@ static void every_field_of_the_envelope_is_there_and_unknown_is_null(void)
     screen_deinit(&s);
 }
 
+static char *date(int64_t seconds)
+{
+    static char text[64];
+    json_t *j = json_date(seconds);
+    snprintf(text, sizeof(text), "%s", json_is_string(j) ? json_string_value(j) : "null");
+    json_decref(j);
+    return text;
+}
+
+static void a_date_may_lie_before_1970_and_far_from_now(void)
+{
+    CHECK_STR_EQ(date(1709236800), "2024-02-29T20:00:00Z");
+    CHECK_STR_EQ(date(0), "1970-01-01T00:00:00Z");
+    CHECK_STR_EQ(date(-1), "1969-12-31T23:59:59Z");
+    CHECK_STR_EQ(date(-62135596800), "0001-01-01T00:00:00Z");
+    CHECK_STR_EQ(date(253402300799), "9999-12-31T23:59:59Z");
+    CHECK_STR_EQ(date(253402300800), "null");
+    CHECK_STR_EQ(date(INT64_MAX), "null");
+    CHECK_STR_EQ(date(INT64_MIN), "null");
+}
+
+static void usage_is_said_as_json_where_json_is_wanted(void)
+{
+    struct ctl c = {.arguments.options.output = OUTPUT_JSON};
+    size_t size = 0, err_size = 0;
+    char *out = NULL, *err = NULL;
+    c.out = open_memstream(&out, &size);
+    c.err = open_memstream(&err, &err_size);
+    CHECK(c.out != NULL && c.err != NULL);
+    CHECK_EQ(ctl_usage(&c, "no flag --%s", "nodd"), EXIT_USAGE);
+    c.arguments.options.output = OUTPUT_TABLE;
+    CHECK_EQ(ctl_usage(&c, "no flag --%s", "nodd"), EXIT_USAGE);
+    fclose(c.out);
+    fclose(c.err);
+    json_t *j = json_loads(out, 0, NULL);
+    CHECK(j != NULL);
+    CHECK_STR_EQ(json_string_value(json_object_get(j, "kind")), "error");
+    CHECK_STR_EQ(json_string_value(json_object_get(j, "summary")), "no flag --nodd");
+    CHECK_STR_EQ(err, "clusterctl: no flag --nodd\n");
+    json_decref(j);
+    free(out);
+    free(err);
+}
+
+static void messages_that_another_command_says_are_in_json_only(void)
+{
+    struct screen s;
+    screen_init(&s, "members");
+    screen_message(&s, "NODE_DOWN", SEVERITY_YELLOW, "bj1", "bj1 is down", "start it");
+    s.messages_elsewhere = true;
+    char *text = printed(&s, OUTPUT_TABLE);
+    CHECK_STR_EQ(text, "");
+    free(text);
+    text = printed(&s, OUTPUT_JSON);
+    CHECK(strstr(text, "NODE_DOWN") != NULL);
+    free(text);
+    screen_deinit(&s);
+}
+
 static void spans_and_sizes_are_short(void)
 {
     char t[SPAN_TEXT_SIZE];
@@ -180,6 +239,17 @@ static void a_narrower_terminal_gets_narrower_lines(void)
     screen_deinit(&s);
 }
 
+static void a_summary_that_fits_is_one_line(void)
+{
+    struct screen s;
+    screen_init(&s, "x");
+    snprintf(s.summary, sizeof(s.summary), "n1-1 goes on");
+    char *text = printed(&s, OUTPUT_TABLE);
+    CHECK_STR_EQ(text, "n1-1 goes on\n");
+    free(text);
+    screen_deinit(&s);
+}
+
 static void an_answer_for_a_script_is_never_broken(void)
 {
     struct screen s;
@@ -225,8 +295,12 @@ CHECK_MAIN
     RUN(every_field_of_the_envelope_is_there_and_unknown_is_null);
     RUN(nothing_is_wider_than_100_columns_but_with_wide);
     RUN(a_narrower_terminal_gets_narrower_lines);
+    RUN(a_summary_that_fits_is_one_line);
     RUN(an_answer_for_a_script_is_never_broken);
     RUN(ndjson_is_one_line);
     RUN(colours_are_for_terminals_only);
+    RUN(a_date_may_lie_before_1970_and_far_from_now);
+    RUN(usage_is_said_as_json_where_json_is_wanted);
+    RUN(messages_that_another_command_says_are_in_json_only);
     RUN(spans_and_sizes_are_short);
 }
