@@ -73,8 +73,7 @@ static void visit_failed(struct feed *f, struct feed_user *u, const struct visit
         trouble_raise(&f->troubles, "MQ-FEED-USER", u->name, clock_wall_ms(&clock_system),
                       "look at this user with doveadm on that host; the feed tries again at each "
                       "sweep",
-                      "%u visits in a row failed: %.200s", u->failures, v->why);
-        feed_user_unload(u); /* so that the next sweep tries it, also when nothing has changed */
+                      "%u visits in a row failed: %.270s", u->failures, v->why);
     }
     if (f->once && u->failures < FEED_ONCE_TRIES) {
         enqueue(f, u, patience_ms(u));
@@ -127,10 +126,10 @@ static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
         }
         log_info("event=feed.user_assigned user=%s", u->name);
     }
+    u->apart = visit_keeps_apart(v, u->apart);
     switch (v->end) {
         case VISIT_OK:
             u->failures = 0;
-            u->slow = false;
             u->pending_since_ms = 0;
             u->clean_ms = v->started_ms > u->clean_ms ? v->started_ms : u->clean_ms;
             trouble_clear(&f->troubles, "MQ-FEED-USER", u->name);
@@ -155,7 +154,6 @@ static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
             break;
         case VISIT_SLOW:
             f->counters.slow++;
-            u->slow = true;
             visit_failed(f, u, v);
             break;
         case VISIT_FAILED:

@@ -38,7 +38,7 @@ struct feed_user {
     bool loaded;
     bool again;      /* became dirty while RUNNING */
     bool unassigned; /* no shard has it; said once */
-    bool slow;       /* its listing ran over the deadline: kept out of the common sweep */
+    bool apart;      /* kept out of the common listing: its own was slow, or not whole */
     bool lease_said;
     uint64_t namespaces_hash;   /* of the last session's; 0 = no session yet */
     bool subscriptions_changed; /* the sweep or a hint saw it: the next visit reads them */

@@ -56,8 +56,7 @@ static void user_add(struct sweep *s, const char *name)
     }
     u->seen = s->number;
     s->users_seen++;
-    if (!u->loaded ||
-        u->slow) { /* a slow one is visited by itself, and its mailboxes stay out of the common listing */
+    if (!u->loaded || u->apart || u->failures > 0) { /* it is visited by itself */
         s->dirty(s, u);
     } else if (buffer_append(&s->users, name, strlen(name) + 1) != OK) {
         s->world->counters->users_refused++;

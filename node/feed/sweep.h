@@ -6,8 +6,9 @@
  *
  * Whatever differs makes its user dirty; the visit then looks closely, so a wrong alarm costs a visit and nothing else. Users whose
  * cursors are not known yet are dirty. A mailbox the roster has and the sweep does not see is a difference too.
- * Failure: a listing over its deadline is killed and its users are visited one by one: the one that hangs costs only its own visit,
- * and is left out of the common listing (`slow`) until a visit of it works again. Users over the roster's maximum are counted and named. */
+ * Failure: a listing over its deadline is killed, and its users are visited one by one, as are those of one that is not whole (a mailbox
+ * could not be read): the one to blame is found because its own visit fails too, and it is left out of the common listing (`apart`) until
+ * its own is whole again. A user whose last visit failed is visited again whatever the listing says. Users over the roster's maximum are counted and named. */
 #ifndef MQ_NODE_FEED_SWEEP_H
 #define MQ_NODE_FEED_SWEEP_H
 

@@ -95,7 +95,7 @@ static void on_row(void *arg, const struct listing_row *row)
 {
     struct visit *v = arg;
     if ((row->has & LISTING_HAS_STATUS) != LISTING_HAS_STATUS) {
-        v->listing_complete = false;
+        v->rows_short++;
         return;
     }
     if (v->listings == 1) {
@@ -134,7 +134,7 @@ static void listing_start(struct visit *v)
     v->step = VISIT_LISTING;
     v->listings++;
     v->listing_status = OK;
-    v->listing_complete = true;
+    v->rows_short = 0;
     listing_deinit(&v->listing);
     listing_init(&v->listing, on_row, v);
     v->child.output = listing_output;
@@ -221,10 +221,25 @@ static void listing_failed(struct visit *v)
     }
 }
 
+/* What was listed counts, what was not does not. */
+static void listing_incomplete(struct visit *v)
+{
+    const struct child *c = &v->child;
+    uint32_t unread = v->listing.bad + v->rows_short;
+    log_warn("event=feed.listing_incomplete user=%s exit=%lld bad_rows=%u error=\"%s\"",
+             v->user->name, (long long)c->exit_status, unread, c->error);
+    snprintf(v->incomplete, sizeof(v->incomplete),
+             "not all its mailboxes could be listed: exit %lld, %u rows not understood: %.300s",
+             (long long)c->exit_status, unread, c->error);
+    v->gone_n = 0;
+}
+
 static void after_listing(struct visit *v)
 {
     bool succeeded = doveadm_listing_whole(&v->child) && v->listing_status == OK;
+    v->incomplete[0] = '\0';
     if (!succeeded && (v->boxes_n == 0 || v->child.timed_out || v->listing_status != OK)) {
+        snprintf(v->incomplete, sizeof(v->incomplete), "nothing could be listed");
         if (v->listing_status != OK) {
             visit_over(v, VISIT_FAILED, "the listing: %s", status_text(v->listing_status));
         } else {
@@ -232,11 +247,8 @@ static void after_listing(struct visit *v)
         }
         return;
     }
-    if (!succeeded || v->listing.bad > 0 ||
-        !v->listing_complete) { /* what was listed counts, what was not does not */
-        log_warn("event=feed.listing_incomplete user=%s exit=%lld bad_rows=%u error=\"%s\"",
-                 v->user->name, (long long)v->child.exit_status, v->listing.bad, v->child.error);
-        v->gone_n = 0;
+    if (!succeeded || v->listing.bad > 0 || v->rows_short > 0) {
+        listing_incomplete(v);
     } else if (v->listings == 1) {
         if (find_gone(v) != OK) {
             visit_over(v, VISIT_FAILED, "out of memory");
@@ -273,8 +285,28 @@ static void next_deleted(struct visit *v)
         v->step = VISIT_SESSION;
         visit_session_start(v);
     } else {
+        visit_reported(v);
+    }
+}
+
+void visit_reported(struct visit *v)
+{
+    if (v->boxes_failed > 0) {
+        visit_over(v, VISIT_FAILED, "%u mailboxes could not be read; %s", v->boxes_failed,
+                   v->incomplete);
+    } else if (v->incomplete[0] != '\0') {
+        visit_over(v, VISIT_FAILED, "%s", v->incomplete);
+    } else {
         visit_over(v, VISIT_OK, "ok");
     }
+}
+
+bool visit_keeps_apart(const struct visit *v, bool before)
+{
+    if (v->end == VISIT_OK || v->end == VISIT_UNKNOWN_USER) {
+        return false; /* the common listing passes over a user that Dovecot does not know */
+    }
+    return v->end == VISIT_SLOW || (v->listings == 0 ? before : v->incomplete[0] != '\0');
 }
 
 void visit_advance(struct visit *v)

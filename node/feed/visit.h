@@ -10,7 +10,8 @@
  * its payload is made anew each time, because the lease may be another one by then.
  * Ends: OK; RESUME (the cluster stands elsewhere than the roster believed: visit again soon); LEASE_HELD (another feed has this user);
  * UNASSIGNED (no shard has the user); UNKNOWN_USER (Dovecot has no such user); SLOW (over the deadline); FAILED. Nothing is lost by
- * any of them: the next visit starts from the cluster's cursors. */
+ * any of them: the next visit starts from the cluster's cursors. A listing that names not all there is (a mailbox that cannot be read)
+ * deletes nothing; what it names is reported, and then the visit has FAILED. */
 #ifndef MQ_NODE_FEED_VISIT_H
 #define MQ_NODE_FEED_VISIT_H
 
@@ -96,7 +97,9 @@ struct visit {
     struct listing listing;
     enum status listing_status;
     unsigned listings;
-    bool listing_complete;
+    uint32_t rows_short; /* that lack a column */
+    char incomplete
+        [400]; /* what the listing did not name, and what Dovecot said; empty: it was whole */
     struct visit_box *boxes;
     uint32_t boxes_n, boxes_capacity;
     struct uuid *gone; /* in the roster, not in the listing */
@@ -119,6 +122,9 @@ struct visit {
 
 /* v is zeroed by the caller, with done and arg set. NO_MEMORY: never calls back. */
 enum status visit_start(struct visit *v, struct visit_world *world, struct feed_user *user);
+/* Is its user to be kept out of the common listing after this visit (over; before: as it was)? One whose own listing is slow, or not whole,
+ * would spoil it for all that share it. */
+bool visit_keeps_apart(const struct visit *v, bool before);
 /* Ends it early: done() comes with VISIT_FAILED once child and question are back. */
 void visit_stop(struct visit *v);
 

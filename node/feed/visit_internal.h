@@ -9,6 +9,8 @@ void visit_advance(struct visit *v);
 /* The first end counts; later calls only see whether all has come back. */
 void visit_over(struct visit *v, enum visit_end end, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* All that was listed is reported: ends it, FAILED when something could not be read. */
+void visit_reported(struct visit *v);
 /* Asks until there is an answer that counts, then visit_advance() (or visit_over()). */
 void visit_ask(struct visit *v, enum visit_ask ask);
 void visit_session_start(struct visit *v);

@@ -49,8 +49,7 @@ static void session_over(struct visit *v)
         visit_over(v, VISIT_FAILED, "IMAP session: %s; exit %lld: %s", v->pull.result_text,
                    (long long)c->exit_status, c->error);
     } else {
-        visit_over(v, v->boxes_failed > 0 ? VISIT_FAILED : VISIT_OK,
-                   "%u mailboxes could not be read", v->boxes_failed);
+        visit_reported(v);
     }
 }
 
