@@ -53,9 +53,10 @@ static void sweep_dirty(struct sweep *s, struct feed_user *u)
 
 /* ---- visits ---- */
 
-static uint64_t patience_ms(const struct feed_user *u)
+/* After so many visits in a row that did not bring it further. */
+static uint64_t patience_ms(unsigned visits)
 {
-    uint64_t ms = FEED_AGAIN_MS << (u->failures < 6 ? u->failures : 6);
+    uint64_t ms = FEED_AGAIN_MS << (visits < 6 ? visits : 6);
     return ms < FEED_AGAIN_MAX_MS ? ms : FEED_AGAIN_MAX_MS;
 }
 
@@ -76,7 +77,7 @@ static void visit_failed(struct feed *f, struct feed_user *u, const struct visit
                       "%u visits in a row failed: %.270s", u->failures, v->why);
     }
     if (f->once && u->failures < FEED_ONCE_TRIES) {
-        enqueue(f, u, patience_ms(u));
+        enqueue(f, u, patience_ms(u->failures));
     } else if (f->once) {
         f->exit_code = 1;
     }
@@ -116,6 +117,16 @@ static void on_silent(void *arg, struct feed_user *u, int64_t group, uint64_t si
     stuck_look(&f->stuck, u, group, silent_ms);
 }
 
+/* What was left over keeps the user pending, and what it held then unreported. */
+static void visit_ended_well(struct feed_user *u, const struct visit *v)
+{
+    u->left_over_n = v->left_over ? u->left_over_n + 1 : 0;
+    if (!v->left_over) {
+        u->pending_since_ms = 0;
+        u->clean_ms = v->started_ms > u->clean_ms ? v->started_ms : u->clean_ms;
+    }
+}
+
 static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
 {
     if (u->unassigned && v->end != VISIT_UNASSIGNED && v->end != VISIT_FAILED) {
@@ -130,8 +141,7 @@ static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
     switch (v->end) {
         case VISIT_OK:
             u->failures = 0;
-            u->pending_since_ms = 0;
-            u->clean_ms = v->started_ms > u->clean_ms ? v->started_ms : u->clean_ms;
+            visit_ended_well(u, v);
             trouble_clear(&f->troubles, "MQ-FEED-USER", u->name);
             stuck_over(&f->stuck, u);
             break;
@@ -139,7 +149,7 @@ static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
             f->counters.resumed++;
             u->failures++;
             log_info("event=feed.resumes user=%s why=\"%s\"", u->name, v->why);
-            enqueue(f, u, patience_ms(u));
+            enqueue(f, u, patience_ms(u->failures));
             break;
         case VISIT_LEASE_HELD:
             visit_lease_held(f, u, v);
@@ -177,7 +187,7 @@ static void visit_done(struct visit *v)
     }
     by_end(f, u, v);
     if (again && u->state == USER_IDLE) {
-        enqueue(f, u, FEED_AGAIN_MS);
+        enqueue(f, u, patience_ms(u->left_over_n)); /* not at once: it may move on */
     }
     if (f->stopping) {
         next_stop_step(f);

@@ -105,7 +105,7 @@ static void on_row(void *arg, const struct listing_row *row)
     for (uint32_t i = 0; i < v->gone_n; i++) { /* it was only renamed: look again soon */
         if (uuid_equal(&v->gone[i], &row->guid)) {
             v->gone[i] = v->gone[--v->gone_n];
-            v->user->again = true;
+            v->user->again = v->left_over = true;
             break;
         }
     }

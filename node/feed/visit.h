@@ -111,6 +111,7 @@ struct visit {
         discarding; /* the cluster refused this mailbox: its pages are read and dropped, the next mailbox follows */
     struct buffer input;
     uint32_t box_at, boxes_failed;
+    bool left_over; /* a mailbox moved meanwhile: OK, but not all is reported; `again` is set */
     struct report_box box;
     char box_name[MAILBOX_NAME_MAX + 1];
     struct report_slice slice;

@@ -20,7 +20,7 @@ static char users_path[] = "/tmp/mq-test-feed-XXXXXX";
 
 /* ---- Dovecot ---- */
 
-enum behaviour { GOOD, UNREADABLE, ABSENT, IN_USE, BYE, HANGS };
+enum behaviour { GOOD, UNREADABLE, ABSENT, MOVED, BYE, HANGS };
 
 struct box {
     const char *name;
@@ -205,10 +205,8 @@ static void examine(struct program *p, const char *tag, char *name)
     name[strcspn(name, "\"")] = '\0';
     const struct box *b = box_of(p->account, name);
     snprintf(examined + strlen(examined), sizeof(examined) - strlen(examined), "%s ", name);
-    if (b == NULL || b->behaviour == ABSENT) {
+    if (b == NULL || b->behaviour == MOVED) {
         say(p, "%s NO [NONEXISTENT] Mailbox doesn't exist: %s\r\n", tag, name);
-    } else if (b->behaviour == IN_USE) {
-        say(p, "%s NO [INUSE] Mailbox is locked\r\n", tag);
     } else if (b->behaviour == BYE) {
         say(p, "* BYE Internal error occurred\r\n");
         p->over = true;
@@ -562,9 +560,35 @@ static void a_mailbox_that_a_whole_listing_does_not_name_is_deleted(void)
     end();
 }
 
+static void a_mailbox_that_moves_under_its_visit_leaves_its_user_unreported(void)
+{
+    prepare();
+    add("anna", "INBOX", 1);
+    struct box *work = add("anna", "Work", 2);
+    begin("anna\n");
+    reported();
+    sweeps(1);
+    work->behaviour = MOVED;
+    work->modseq = 6;
+    TURN_UNTIL(strstr(examined, "Work Work") != NULL);
+    uint64_t clean_ms = user("anna")->clean_ms, pending_since_ms = user("anna")->pending_since_ms;
+    CHECK(pending_since_ms != 0);
+    TURN_UNTIL(strstr(examined, "Work Work Work") != NULL);
+    TURN_UNTIL(feed.running == 0);
+    CHECK_EQ(user("anna")->failures, 0u);
+    CHECK_EQ(user("anna")->clean_ms, clean_ms);
+    CHECK_EQ(user("anna")->pending_since_ms, pending_since_ms);
+    work->behaviour = GOOD;
+    TURN_UNTIL(user("anna")->clean_ms > clean_ms);
+    CHECK_EQ(user("anna")->pending_since_ms, 0u);
+    CHECK_EQ(user("anna")->left_over_n, 0u);
+    end();
+}
+
 CHECK_MAIN
 {
     RUN(a_mailbox_that_cannot_be_listed_leaves_its_user_unreported);
     RUN(a_mailbox_that_is_listed_and_does_not_exist_is_no_failure);
     RUN(a_mailbox_that_a_whole_listing_does_not_name_is_deleted);
+    RUN(a_mailbox_that_moves_under_its_visit_leaves_its_user_unreported);
 }
