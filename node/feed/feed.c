@@ -22,6 +22,11 @@ static uint64_t now_ms(const struct feed *f)
 
 /* ---- who waits ---- */
 
+static struct list *lane_of(struct feed *f, const struct feed_user *u)
+{
+    return &f->ready[u->apart || u->failures > 0 ? TURN_SICK : TURN_HEALTHY];
+}
+
 static void enqueue(struct feed *f, struct feed_user *u, uint64_t delay_ms)
 {
     uint64_t at = now_ms(f) + delay_ms;
@@ -42,13 +47,21 @@ static void enqueue(struct feed *f, struct feed_user *u, uint64_t delay_ms)
     }
     u->state = USER_WAITING;
     u->not_before_ms = at;
-    list_push_back(delay_ms == 0 ? &f->ready : &f->delayed, &u->queue);
+    list_push_back(delay_ms == 0 ? lane_of(f, u) : &f->delayed, &u->queue);
+}
+
+/* Not before its patience ends. */
+static void enqueue_patiently(struct feed *f, struct feed_user *u, uint64_t delay_ms)
+{
+    uint64_t now = now_ms(f);
+    uint64_t wait_ms = u->patient_until_ms > now ? u->patient_until_ms - now : 0;
+    enqueue(f, u, wait_ms > delay_ms ? wait_ms : delay_ms);
 }
 
 static void sweep_dirty(struct sweep *s, struct feed_user *u)
 {
     struct feed *f = s->arg;
-    enqueue(f, u, 0);
+    enqueue_patiently(f, u, 0);
 }
 
 /* ---- visits ---- */
@@ -63,6 +76,7 @@ static uint64_t patience_ms(unsigned visits)
 static void visit_failed(struct feed *f, struct feed_user *u, const struct visit *v)
 {
     u->failures++;
+    u->patient_until_ms = now_ms(f) + turn_patience_ms(u->failures);
     f->counters.failed++;
     if (!f->stopping) {
         log_warn("event=feed.visit_failed user=%s failures=%u why=\"%s\"", u->name, u->failures,
@@ -72,8 +86,8 @@ static void visit_failed(struct feed *f, struct feed_user *u, const struct visit
         trouble_clear(&f->troubles, "MQ-FEED-USER", u->name); /* the other one says more */
     } else if (u->failures >= FEED_TROUBLE_FAILURES) {
         trouble_raise(&f->troubles, "MQ-FEED-USER", u->name, clock_wall_ms(&clock_system),
-                      "look at this user with doveadm on that host; the feed tries again at each "
-                      "sweep",
+                      "look at this user with doveadm on that host; the feed tries again, later "
+                      "each time up to 5 minutes; `clusterctl mailbox touch` makes it try at once",
                       "%u visits in a row failed: %.270s", u->failures, v->why);
     }
     if (f->once && u->failures < FEED_ONCE_TRIES) {
@@ -141,6 +155,7 @@ static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
     switch (v->end) {
         case VISIT_OK:
             u->failures = 0;
+            u->patient_until_ms = 0;
             visit_ended_well(u, v);
             trouble_clear(&f->troubles, "MQ-FEED-USER", u->name);
             stuck_over(&f->stuck, u);
@@ -180,6 +195,11 @@ static void visit_done(struct visit *v)
     bool again = u->again;
     slot->used = false;
     f->running--;
+    if (slot->lane == TURN_SICK) {
+        f->running_sick--;
+        f->sick_rest_until_ms =
+            now_ms(f) + turn_rest_ms(f->config.imap_children_max, now_ms(f) - v->started_ms);
+    }
     u->again = false;
     u->state = USER_IDLE;
     if (v->child.timed_out) {
@@ -187,7 +207,7 @@ static void visit_done(struct visit *v)
     }
     by_end(f, u, v);
     if (again && u->state == USER_IDLE) {
-        enqueue(f, u, patience_ms(u->left_over_n)); /* not at once: it may move on */
+        enqueue_patiently(f, u, patience_ms(u->left_over_n)); /* not at once: it may move on */
     }
     if (f->stopping) {
         next_stop_step(f);
@@ -207,24 +227,40 @@ static struct feed_slot *free_slot(struct feed *f)
     return NULL;
 }
 
+static void run_visit(struct feed *f, enum turn_lane lane)
+{
+    struct feed_slot *slot = free_slot(f);
+    struct feed_user *u = container_of(list_pop(&f->ready[lane]), struct feed_user, queue);
+    must(slot != NULL);
+    f->waiting_n--;
+    u->state = USER_RUNNING;
+    u->again = false;
+    memset(&slot->visit, 0, sizeof(slot->visit));
+    slot->visit.done = visit_done;
+    slot->visit.arg = slot;
+    slot->visit.started_ms = now_ms(f);
+    slot->used = true;
+    slot->lane = lane;
+    f->running++;
+    f->running_sick += lane == TURN_SICK;
+    visit_start(&slot->visit, &f->world, u);
+}
+
+static enum turn_lane next_lane(const struct feed *f)
+{
+    struct turn t = {
+        .slots = f->config.imap_children_max,
+        .running = {f->running - f->running_sick, f->running_sick},
+        .waits = {!list_empty(&f->ready[TURN_HEALTHY]), !list_empty(&f->ready[TURN_SICK])},
+        .rests = now_ms(f) < f->sick_rest_until_ms};
+    return turn_next(&t);
+}
+
 static void run_visits(struct feed *f)
 {
-    struct list *n;
-    struct feed_slot *slot;
-    while (!f->stopping && uplink_ready(&f->uplink) && !list_empty(&f->ready) &&
-           (slot = free_slot(f)) != NULL) {
-        n = list_pop(&f->ready);
-        struct feed_user *u = container_of(n, struct feed_user, queue);
-        f->waiting_n--;
-        u->state = USER_RUNNING;
-        u->again = false;
-        memset(&slot->visit, 0, sizeof(slot->visit));
-        slot->visit.done = visit_done;
-        slot->visit.arg = slot;
-        slot->visit.started_ms = now_ms(f);
-        slot->used = true;
-        f->running++;
-        visit_start(&slot->visit, &f->world, u);
+    enum turn_lane lane;
+    while (!f->stopping && uplink_ready(&f->uplink) && (lane = next_lane(f)) != TURN_NOBODY) {
+        run_visit(f, lane);
     }
 }
 
@@ -237,7 +273,7 @@ static void on_poll(uv_timer_t *t)
         struct feed_user *u = container_of(n, struct feed_user, queue);
         if (u->not_before_ms <= now) {
             list_remove(n);
-            list_push_back(&f->ready, n);
+            list_push_back(lane_of(f, u), n);
         }
     }
     run_visits(f);
@@ -407,26 +443,30 @@ static void on_down(struct uplink *u, const char *why)
 }
 
 /* A user no sweep has named is not of this host, or of the next sweep. */
-static void take_hint(struct feed *f, const char *name)
+static void take_hint(struct feed *f, const char *name, bool from_person)
 {
     struct feed_user *user = f->stopping ? NULL : roster_find(&f->roster, name);
     f->counters.hints++;
     if (user != NULL) {
         user->subscriptions_changed = true; /* no listing of mailboxes shows it */
-        enqueue(f, user, FEED_HINT_DELAY_MS);
+        if (from_person) {
+            enqueue(f, user, FEED_HINT_DELAY_MS);
+        } else {
+            enqueue_patiently(f, user, FEED_HINT_DELAY_MS);
+        }
     }
 }
 
 static void on_event(struct uplink *u, const Mq__Event *event)
 {
     if (event->body_case == MQ__EVENT__BODY_TOUCH) {
-        take_hint(u->arg, event->touch->user);
+        take_hint(u->arg, event->touch->user, true);
     }
 }
 
 static void on_hint(struct hints *h, const char *user)
 {
-    take_hint(h->arg, user);
+    take_hint(h->arg, user, false);
 }
 
 /* ---- the end ---- */
@@ -604,7 +644,8 @@ enum status feed_start(struct feed *f, uv_loop_t *loop, const struct feed_config
     f->config = *config;
     f->once = once;
     f->interval_ms = config->sweep_interval_ms;
-    list_init(&f->ready);
+    list_init(&f->ready[TURN_HEALTHY]);
+    list_init(&f->ready[TURN_SICK]);
     list_init(&f->delayed);
     roster_init(&f->roster, (uint32_t)config->users_max);
     if (config->needs_tls) {

@@ -5,7 +5,8 @@
  *   a hint (Dovecot's event exporter, clusterctl mailbox touch) makes its user dirty at once
  *
  * One user is visited by one visit at a time; what changes meanwhile is seen by the next. A user whose visit failed waits for the next
- * sweep; one whose lease another feed holds is tried again after a while. Nothing is kept on this host: after any crash the cluster's cursors
+ * sweep, and longer each time, and has a lane of its own so that the others do not wait for it (turn.h); `clusterctl mailbox touch` ends
+ * its waiting. One whose lease another feed holds is tried again after a while. Nothing is kept on this host: after any crash the cluster's cursors
  * say where to go on.
  * Ends on SIGTERM or SIGINT: no new visit, FEED_STOP_MS for those under way, leases released, connection closed. With `once`: after one
  * sweep and all its visits; exit code 1 when a user could not be reported. */
@@ -18,6 +19,7 @@
 #include "node/feed/position.h"
 #include "node/feed/queue_set.h"
 #include "node/feed/sweep.h"
+#include "node/feed/turn.h"
 
 #define FEED_STOP_MS       5000u
 #define FEED_RELEASE_MS    2000u
@@ -37,6 +39,7 @@ struct feed_slot {
     struct visit visit;
     struct feed *feed;
     bool used;
+    enum turn_lane lane;
 };
 
 struct feed {
@@ -55,10 +58,11 @@ struct feed {
     struct feed_status status;
     struct positions positions;
     char holder[NAME_MAX_BYTES + 32];
-    struct list ready, delayed; /* users that wait */
+    struct list ready[TURN_LANES], delayed; /* users that wait */
     uint64_t waiting_n;
     struct feed_slot *slots;
-    uint32_t running;
+    uint32_t running, running_sick; /* all, and those of them in the sick lane */
+    uint64_t sick_rest_until_ms;
     uv_timer_t sweep_timer, poll_timer, stop_timer;
     uv_signal_t on_term, on_int;
     struct client_request subscribe;

@@ -51,7 +51,7 @@ const struct setting feed_config_table[] = {
                     "users read at the same time"),
     SETTING_DURATION(
         "dovecot", "pull_deadline", FEED, pull_deadline_ms, "30s", 100, 3600000,
-        "a child that is silent for so long is killed; its user waits for the next sweep"),
+        "a child that is silent for so long is killed; its user waits, and others go first"),
     SETTING_DURATION("dovecot", "locked_after", FEED, locked_after_ms, "60s", 100, 3600000,
                      "a user that gives no answer for so long is named, with who holds the lock"),
     SETTING_BOOLEAN("postfix", "enabled", FEED, postfix, "no",

@@ -45,6 +45,7 @@ struct feed_user {
     uint64_t not_before_ms;
     uint64_t pending_since_ms; /* of the oldest change not reported yet; 0: none */
     unsigned failures;         /* in a row */
+    uint64_t patient_until_ms; /* after a failure; only a person's touch comes before */
     unsigned left_over_n;      /* visits in a row that left a mailbox for the next one */
     struct user_stuck *stuck;  /* since Dovecot gave no answer; NULL: it does. Owned */
     uint32_t seen;             /* the last sweep that named it */

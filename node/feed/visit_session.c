@@ -43,7 +43,7 @@ static void session_over(struct visit *v)
 {
     const struct child *c = &v->child;
     if (c->timed_out) {
-        visit_over(v, VISIT_FAILED, "its IMAP session was silent for %llu ms and was killed",
+        visit_over(v, VISIT_SLOW, "its IMAP session was silent for %llu ms and was killed",
                    (unsigned long long)v->world->config->pull_deadline_ms);
     } else if (imap_pull_end(&v->pull) == PULL_FAILED) {
         visit_over(v, VISIT_FAILED, "IMAP session: %s; exit %lld: %s", v->pull.result_text,
