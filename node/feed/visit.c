@@ -94,6 +94,9 @@ static void box_add(struct visit *v, const struct listing_row *row)
 static void on_row(void *arg, const struct listing_row *row)
 {
     struct visit *v = arg;
+    if (!visit_maybe_own(v->world, v->user, row->name)) {
+        return; /* not to be reported: the cluster shall not have it either */
+    }
     if ((row->has & LISTING_HAS_STATUS) != LISTING_HAS_STATUS) {
         v->rows_short++;
         return;
@@ -196,9 +199,6 @@ bool visit_maybe_own(const struct visit_world *world, const struct feed_user *u,
 
 bool visit_box_differs(struct visit *v, const struct visit_box *b)
 {
-    if (!visit_maybe_own(v->world, v->user, b->name)) {
-        return false;
-    }
     struct listing_row row = {
         .uidvalidity = b->uidvalidity, .uidnext = b->uidnext, .highestmodseq = b->highestmodseq};
     char name[MAILBOX_NAME_MAX + 1];

@@ -2,7 +2,8 @@
  *
  *   CURSORS   ask the cluster where this store's mailboxes stand (skipped when the roster knows)
  *   LISTING   doveadm mailbox status -u USER: names, GUIDs and where Dovecot stands; a mailbox that the cluster has and the listing has not is
- *             looked for in a second listing (it may have been renamed under the first), only then it counts as deleted
+ *             looked for in a second listing (it may have been renamed under the first), only then it counts as deleted; what is not
+ *             to be reported (visit_maybe_own) counts as not listed, so that it leaves the cluster's records
  *   DELETED   report what is gone (after the lease is held)
  *   SESSION   doveadm exec imap -u USER: for each mailbox that differs pages are read and reported, one at a time
  *

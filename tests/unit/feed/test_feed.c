@@ -586,6 +586,49 @@ static void a_mailbox_that_moves_under_its_visit_leaves_its_user_unreported(void
     end();
 }
 
+/* ---- what is not to be reported any more ---- */
+
+static void what_is_excluded_later_is_deleted_and_then_left_alone(void)
+{
+    prepare();
+    add("anna", "INBOX", 1);
+    add("anna", "Virtual/All", 2);
+    begin("anna\n");
+    reported();
+    feed.config.exclude.n = 1;
+    snprintf(feed.config.exclude.items[0], sizeof(feed.config.exclude.items[0]), "Virtual/");
+    sweeps(3);
+    CHECK_STR_EQ(deleted, "anna/2 ");
+    CHECK_EQ(user("anna")->pending_since_ms, 0u);
+    visited[0] = '\0';
+    sweeps(3);
+    CHECK_STR_EQ(visited, "");
+    end();
+}
+
+static void what_has_become_anothers_is_deleted_when_the_users_own_session_said_so(void)
+{
+    prepare();
+    add("anna", "INBOX", 1);
+    add("anna", "Shared/x", 2);
+    add("bo", "INBOX", 3);
+    begin("anna\nbo\n");
+    reported();
+    sweeps(1);
+    namespaces = "((\"\" \"/\")) NIL ((\"Shared/\" \"/\"))";
+    box_of(account("bo"), "INBOX")->modseq = 6; /* bo's session tells nothing of anna */
+    sweeps(4);
+    CHECK_STR_EQ(examined, "INBOX ");
+    CHECK_STR_EQ(deleted, "");
+    box_of(account("anna"), "INBOX")->modseq = 6;
+    sweeps(4);
+    CHECK_STR_EQ(deleted, "anna/2 ");
+    visited[0] = '\0';
+    sweeps(2);
+    CHECK_STR_EQ(visited, "");
+    end();
+}
+
 /* ---- users that hang ---- */
 
 static void hang(const char *name, bool hangs)
@@ -706,6 +749,8 @@ CHECK_MAIN
     RUN(a_mailbox_that_is_listed_and_does_not_exist_is_no_failure);
     RUN(a_mailbox_that_a_whole_listing_does_not_name_is_deleted);
     RUN(a_mailbox_that_moves_under_its_visit_leaves_its_user_unreported);
+    RUN(what_is_excluded_later_is_deleted_and_then_left_alone);
+    RUN(what_has_become_anothers_is_deleted_when_the_users_own_session_said_so);
     RUN(users_that_hang_leave_a_slot_to_the_others);
     RUN(a_user_that_fails_is_not_visited_at_each_sweep);
     RUN(a_session_that_is_silent_counts_as_slow);
