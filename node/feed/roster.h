@@ -40,6 +40,7 @@ struct feed_user {
     bool unassigned; /* no shard has it; said once */
     bool apart;      /* kept out of the common listing: its own was slow, or not whole */
     bool lease_said;
+    struct uuid died_at;        /* the mailbox its last session could not get over; zero: none */
     uint64_t namespaces_hash;   /* of the last session's; 0 = no session yet */
     bool subscriptions_changed; /* the sweep or a hint saw it: the next visit reads them */
     uint64_t not_before_ms;

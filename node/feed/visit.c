@@ -45,12 +45,25 @@ static void maybe_over(struct visit *v)
     uv_close((uv_handle_t *)&v->timer, on_timer_closed);
 }
 
+/* When it dies in the middle of a mailbox: says which, and the next visit takes that one last. */
+static size_t died_text(struct visit *v, enum visit_end end)
+{
+    bool died = v->box_open && !v->stopping && (end == VISIT_FAILED || end == VISIT_SLOW);
+    if (!died) {
+        return 0;
+    }
+    v->user->died_at = v->boxes[v->box_at].guid;
+    snprintf(v->why, sizeof(v->why), "mailbox \"%.200s\": ", v->boxes[v->box_at].name);
+    return strlen(v->why);
+}
+
 void visit_over(struct visit *v, enum visit_end end, const char *format, ...)
 {
     if (v->step != VISIT_OVER) {
         va_list args;
+        size_t n = died_text(v, end);
         va_start(args, format);
-        vsnprintf(v->why, sizeof(v->why), format, args);
+        vsnprintf(v->why + n, sizeof(v->why) - n, format, args);
         va_end(args);
         v->end = end;
         v->step = VISIT_OVER;
@@ -161,11 +174,17 @@ static bool listed(const struct visit *v, const struct uuid *guid)
            bsearch(&key, v->boxes, v->boxes_n, sizeof(key), compare_boxes) != NULL;
 }
 
+uint32_t visit_first_box(const struct visit_box *boxes, uint32_t n, const struct uuid *died_at)
+{
+    uint32_t i = 0;
+    while (i < n && memcmp(boxes[i].guid.bytes, died_at->bytes, sizeof(died_at->bytes)) <= 0) {
+        i++;
+    }
+    return i < n ? i : 0;
+}
+
 static enum status find_gone(struct visit *v)
 {
-    if (v->boxes_n > 0) {
-        qsort(v->boxes, v->boxes_n, sizeof(*v->boxes), compare_boxes);
-    }
     v->gone = calloc(v->user->mailboxes_n + 1, sizeof(*v->gone));
     if (v->gone == NULL) {
         return STATUS_NO_MEMORY;
@@ -238,6 +257,9 @@ static void after_listing(struct visit *v)
 {
     bool succeeded = doveadm_listing_whole(&v->child) && v->listing_status == OK;
     v->incomplete[0] = '\0';
+    if (v->listings == 1 && v->boxes_n > 0) {
+        qsort(v->boxes, v->boxes_n, sizeof(*v->boxes), compare_boxes);
+    }
     if (!succeeded && (v->boxes_n == 0 || v->child.timed_out || v->listing_status != OK)) {
         snprintf(v->incomplete, sizeof(v->incomplete), "nothing could be listed");
         if (v->listing_status != OK) {

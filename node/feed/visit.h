@@ -5,7 +5,8 @@
  *             looked for in a second listing (it may have been renamed under the first), only then it counts as deleted; what is not
  *             to be reported (visit_maybe_own) counts as not listed, so that it leaves the cluster's records
  *   DELETED   report what is gone (after the lease is held)
- *   SESSION   doveadm exec imap -u USER: for each mailbox that differs pages are read and reported, one at a time
+ *   SESSION   doveadm exec imap -u USER: for each mailbox that differs pages are read and reported, one at a time, in the order of GUIDs;
+ *             behind the mailbox at which the last session died (`died_at`) first, that one last: it costs no other mailbox its turn
  *
  * In every step one question to the cluster (`ask`) or one child is under way. A question is tried again until the report deadline;
  * its payload is made anew each time, because the lease may be another one by then.
@@ -111,7 +112,9 @@ struct visit {
     bool
         discarding; /* the cluster refused this mailbox: its pages are read and dropped, the next mailbox follows */
     struct buffer input;
+    uint32_t box_first, boxes_tried; /* where it began, and how many had their turn */
     uint32_t box_at, boxes_failed;
+    bool box_open;  /* box_at is being read */
     bool left_over; /* a mailbox moved meanwhile: OK, but not all is reported; `again` is set */
     struct report_box box;
     char box_name[MAILBOX_NAME_MAX + 1];
@@ -124,6 +127,8 @@ struct visit {
 
 /* v is zeroed by the caller, with done and arg set. NO_MEMORY: never calls back. */
 enum status visit_start(struct visit *v, struct visit_world *world, struct feed_user *user);
+/* Where the turn of mailboxes, sorted by GUID, begins: behind the one at which the last session died (zero: none). Pure. */
+uint32_t visit_first_box(const struct visit_box *boxes, uint32_t n, const struct uuid *died_at);
 /* Is its user to be kept out of the common listing after this visit (over; before: as it was)? One whose own listing is slow, or not whole,
  * would spoil it for all that share it. */
 bool visit_keeps_apart(const struct visit *v, bool before);

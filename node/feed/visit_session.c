@@ -57,6 +57,7 @@ void visit_session_start(struct visit *v)
 {
     const char *const words[] = {"exec", "imap", "-u", v->user->name, NULL};
     buffer_init(&v->input, SESSION_INPUT_MAX);
+    v->box_first = visit_first_box(v->boxes, v->boxes_n, &v->user->died_at);
     v->child.output = session_output;
     v->child.ended = session_ended;
     v->child.arg = v;
@@ -236,7 +237,8 @@ static bool wanted(struct visit *v, const struct visit_box *b)
 
 static void next_box(struct visit *v)
 {
-    for (; v->box_at < v->boxes_n; v->box_at++) {
+    for (; v->boxes_tried < v->boxes_n; v->boxes_tried++) {
+        v->box_at = (v->box_first + v->boxes_tried) % v->boxes_n;
         struct visit_box *b = &v->boxes[v->box_at];
         if (!wanted(v, b)) {
             continue;
@@ -247,6 +249,7 @@ static void next_box(struct visit *v)
         enum status s =
             imap_pull_mailbox(&v->pull, b->name, b->uidvalidity, m != NULL ? &m->cursor : &none);
         if (s == OK) {
+            v->box_open = true;
             return;
         }
         v->boxes_failed++;
@@ -260,7 +263,10 @@ static void box_done(struct visit *v)
 {
     const struct visit_box *b = &v->boxes[v->box_at];
     bool discarded = v->discarding;
-    v->discarding = false;
+    v->discarding = v->box_open = false;
+    if (uuid_equal(&b->guid, &v->user->died_at)) {
+        v->user->died_at = (struct uuid){0};
+    }
     if (discarded) {
         v->boxes_failed++;
     } else if (v->pull.result == STATUS_CONFLICT || v->pull.result == STATUS_NOT_FOUND ||
