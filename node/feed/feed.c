@@ -82,7 +82,7 @@ static void visit_failed(struct feed *f, struct feed_user *u, const struct visit
         log_warn("event=feed.visit_failed user=%s failures=%u why=\"%s\"", u->name, u->failures,
                  v->why);
     }
-    if (u->failures >= FEED_TROUBLE_FAILURES && stuck_named(u)) {
+    if (u->failures >= FEED_TROUBLE_FAILURES && (v->inbox_held || stuck_named(u))) {
         trouble_clear(&f->troubles, "MQ-FEED-USER", u->name); /* the other one says more */
     } else if (u->failures >= FEED_TROUBLE_FAILURES) {
         trouble_raise(&f->troubles, "MQ-FEED-USER", u->name, clock_wall_ms(&clock_system),

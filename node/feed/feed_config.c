@@ -41,6 +41,9 @@ const struct setting feed_config_table[] = {
                     "ask doveadm for the users instead (the userdb must be able to iterate)"),
     SETTING_LIST("dovecot", "exclude", FEED, exclude, "",
                  "beginnings of names (no blanks) of mailboxes not to report: Virtual/, say"),
+    SETTING_CHOICE("dovecot", "inbox_replaced", FEED, inbox_replaced, "hold", "hold|delete",
+                   "a user's INBOX is gone or another one than before: report nothing of that user "
+                   "as deleted (its mail store may not be mounted), or do"),
     SETTING_STRING("dovecot", "hints", FEED, hints, "",
                    "loopback address:port for Dovecot's event exporter (http-post); default: none"),
     SETTING_DURATION("dovecot", "sweep_interval", FEED, sweep_interval_ms, "10s", 100, 86400000,

@@ -8,6 +8,8 @@
 
 #define FEED_PATH_MAX 512
 
+enum feed_inbox_replaced { INBOX_REPLACED_HOLD, INBOX_REPLACED_DELETE };
+
 struct feed_config {
     char store[NAME_MAX_BYTES + 1], site[NAME_MAX_BYTES + 1], host[NAME_MAX_BYTES + 1];
     struct setting_list nodes; /* host:port or unix:/path */
@@ -16,6 +18,7 @@ struct feed_config {
     char doveadm[FEED_PATH_MAX], doveadm_config[FEED_PATH_MAX], users_file[FEED_PATH_MAX];
     struct setting_list exclude;    /* beginnings of names, as doveadm prints them */
     char hints[64];                 /* loopback address:port; empty: none */
+    int inbox_replaced;             /* enum feed_inbox_replaced */
     bool iterate, dovecot, postfix; /* dovecot, postfix: follow it */
     uint64_t sweep_interval_ms, pull_deadline_ms, locked_after_ms, report_deadline_ms, lease_ttl_ms;
     uint64_t sweep_cpu; /* percent of one processor */

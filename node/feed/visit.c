@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log_line.h"
 #include "base/must.h"
 #include "node/feed/doveadm.h"
@@ -167,11 +168,10 @@ static int compare_boxes(const void *a, const void *b)
     return memcmp(x->guid.bytes, y->guid.bytes, sizeof(x->guid.bytes));
 }
 
-static bool listed(const struct visit *v, const struct uuid *guid)
+static bool listed(const struct visit_box *boxes, uint32_t n, const struct uuid *guid)
 {
     struct visit_box key = {.guid = *guid};
-    return v->boxes_n > 0 &&
-           bsearch(&key, v->boxes, v->boxes_n, sizeof(key), compare_boxes) != NULL;
+    return n > 0 && bsearch(&key, boxes, n, sizeof(key), compare_boxes) != NULL;
 }
 
 uint32_t visit_first_box(const struct visit_box *boxes, uint32_t n, const struct uuid *died_at)
@@ -183,6 +183,43 @@ uint32_t visit_first_box(const struct visit_box *boxes, uint32_t n, const struct
     return i < n ? i : 0;
 }
 
+bool visit_inbox_replaced(struct feed_user *u, const struct visit_box *boxes, uint32_t n)
+{
+    const struct visit_box *inbox = NULL;
+    uint64_t hash = feed_name_hash("INBOX");
+    for (uint32_t i = 0; i < n && inbox == NULL; i++) {
+        inbox = strcmp(boxes[i].name, "INBOX") == 0 ? &boxes[i] : NULL;
+    }
+    const struct feed_mailbox *known = inbox == NULL ? NULL : feed_user_find(u, &inbox->guid);
+    for (uint32_t i = 0; i < u->mailboxes_n; i++) {
+        const struct feed_mailbox *m = &u->mailboxes[i];
+        bool missing = m->present && m->name_hash == hash && !listed(boxes, n, &m->guid);
+        if (missing &&
+            (known == NULL || !known->present || m->cursor.uidvalidity <= inbox->uidvalidity)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void look_at_inbox(struct visit *v)
+{
+    struct troubles *t = v->world->troubles;
+    v->inbox_held = v->world->config->inbox_replaced == INBOX_REPLACED_HOLD &&
+                    visit_maybe_own(v->world, v->user, "INBOX") &&
+                    visit_inbox_replaced(v->user, v->boxes, v->boxes_n);
+    if (v->inbox_held) {
+        trouble_raise(
+            t, "MQ-FEED-INBOX-REPLACED", v->user->name, clock_wall_ms(&clock_system),
+            "mount its mail store; if this is meant: [dovecot] inbox_replaced = delete, "
+            "and restart the feed",
+            "the INBOX is gone, or another mailbox than before: is the mail store mounted? "
+            "Nothing of this user is reported as deleted");
+    } else {
+        trouble_clear(t, "MQ-FEED-INBOX-REPLACED", v->user->name);
+    }
+}
+
 static enum status find_gone(struct visit *v)
 {
     v->gone = calloc(v->user->mailboxes_n + 1, sizeof(*v->gone));
@@ -191,7 +228,7 @@ static enum status find_gone(struct visit *v)
     }
     for (uint32_t i = 0; i < v->user->mailboxes_n; i++) {
         const struct feed_mailbox *m = &v->user->mailboxes[i];
-        if (m->present && !listed(v, &m->guid)) {
+        if (m->present && !listed(v->boxes, v->boxes_n, &m->guid)) {
             v->gone[v->gone_n++] = m->guid;
         }
     }
@@ -272,7 +309,8 @@ static void after_listing(struct visit *v)
     if (!succeeded || v->listing.bad > 0 || v->rows_short > 0) {
         listing_incomplete(v);
     } else if (v->listings == 1) {
-        if (find_gone(v) != OK) {
+        look_at_inbox(v);
+        if (!v->inbox_held && find_gone(v) != OK) {
             visit_over(v, VISIT_FAILED, "out of memory");
             return;
         }
@@ -318,6 +356,8 @@ void visit_reported(struct visit *v)
                    v->incomplete);
     } else if (v->incomplete[0] != '\0') {
         visit_over(v, VISIT_FAILED, "%s", v->incomplete);
+    } else if (v->inbox_held) {
+        visit_over(v, VISIT_FAILED, "its INBOX is gone, or another mailbox than before");
     } else {
         visit_over(v, VISIT_OK, "ok");
     }

@@ -13,7 +13,8 @@
  * Ends: OK; RESUME (the cluster stands elsewhere than the roster believed: visit again soon); LEASE_HELD (another feed has this user);
  * UNASSIGNED (no shard has the user); UNKNOWN_USER (Dovecot has no such user); SLOW (listing or session over the deadline); FAILED. Nothing is lost by
  * any of them: the next visit starts from the cluster's cursors. A listing that names not all there is (a mailbox that cannot be read)
- * deletes nothing; what it names is reported, and then the visit has FAILED. */
+ * deletes nothing; what it names is reported, and then the visit has FAILED. So it is when the INBOX is gone, or another one than before, and the
+ * setting inbox_replaced is `hold`. */
 #ifndef MQ_NODE_FEED_VISIT_H
 #define MQ_NODE_FEED_VISIT_H
 
@@ -99,9 +100,9 @@ struct visit {
     struct listing listing;
     enum status listing_status;
     unsigned listings;
-    uint32_t rows_short; /* that lack a column */
-    char incomplete
-        [400]; /* what the listing did not name, and what Dovecot said; empty: it was whole */
+    bool inbox_held;      /* see visit_inbox_replaced */
+    uint32_t rows_short;  /* that lack a column */
+    char incomplete[400]; /* what was not listed, and what Dovecot said; empty: it was whole */
     struct visit_box *boxes;
     uint32_t boxes_n, boxes_capacity;
     struct uuid *gone; /* in the roster, not in the listing */
@@ -127,6 +128,11 @@ struct visit {
 
 /* v is zeroed by the caller, with done and arg set. NO_MEMORY: never calls back. */
 enum status visit_start(struct visit *v, struct visit_world *world, struct feed_user *user);
+/* Is the INBOX that the cluster has of this user not in the listing (boxes, sorted by GUID), or another one? IMAP cannot delete INBOX, but
+ * on a mail store that is not mounted Dovecot lists none, and makes a new one with the first message. Later that one is in the cluster too: then the INBOX that is
+ * missing is the old one when its UIDVALIDITY (Dovecot's is a time) is not above that of the listed one; else the old one is back, and what
+ * is missing is the new one, which may go. Pure. */
+bool visit_inbox_replaced(struct feed_user *u, const struct visit_box *boxes, uint32_t n);
 /* Where the turn of mailboxes, sorted by GUID, begins: behind the one at which the last session died (zero: none). Pure. */
 uint32_t visit_first_box(const struct visit_box *boxes, uint32_t n, const struct uuid *died_at);
 /* Is its user to be kept out of the common listing after this visit (over; before: as it was)? One whose own listing is slow, or not whole,

@@ -32,7 +32,7 @@ enum behaviour { GOOD, UNREADABLE, ABSENT, MOVED, BYE, HANGS };
 struct box {
     const char *name;
     unsigned guid; /* 1.. */
-    unsigned modseq;
+    unsigned modseq, uidvalidity;
     enum behaviour behaviour;
 };
 struct account {
@@ -73,7 +73,7 @@ static struct box *add(const char *user, const char *name, unsigned guid)
     struct account *a = account(user);
     for (size_t i = 0; i < BOXES_MAX; i++) {
         if (a->boxes[i].name == NULL) {
-            a->boxes[i] = (struct box){.name = name, .guid = guid, .modseq = 5};
+            a->boxes[i] = (struct box){.name = name, .guid = guid, .modseq = 5, .uidvalidity = 77};
             return &a->boxes[i];
         }
     }
@@ -134,8 +134,8 @@ static void list_box(struct program *p, struct account *a, const struct box *b, 
         return;
     }
     uuid_format(&id, guid);
-    say(p, "%s%s%s\t%s\t77\t1\t%u\t0\n", named ? a->name : "", named ? "\t" : "", b->name, guid,
-        b->modseq);
+    say(p, "%s%s%s\t%s\t%u\t1\t%u\t0\n", named ? a->name : "", named ? "\t" : "", b->name, guid,
+        b->uidvalidity, b->modseq);
 }
 
 static void list_account(struct program *p, struct account *a, bool named)
@@ -218,9 +218,9 @@ static void examine(struct program *p, const char *tag, char *name)
         p->hangs = true;
     } else {
         say(p,
-            "* 0 EXISTS\r\n* OK [UIDVALIDITY 77] v\r\n* OK [UIDNEXT 1] n\r\n"
+            "* 0 EXISTS\r\n* OK [UIDVALIDITY %u] v\r\n* OK [UIDNEXT 1] n\r\n"
             "* OK [HIGHESTMODSEQ %u] h\r\n%s OK done\r\n",
-            b->modseq, tag);
+            b->uidvalidity, b->modseq, tag);
     }
 }
 

@@ -186,6 +186,98 @@ static void what_has_become_anothers_is_deleted_when_the_users_own_session_said_
     end();
 }
 
+/* ---- a mail store that is not mounted ---- */
+
+static void new_inbox(void)
+{
+    add("anna", "INBOX", 9)->uidvalidity = 99;
+}
+
+static void nothing_is_deleted_when_the_inbox_is_another_one(void)
+{
+    prepare();
+    add("anna", "INBOX", 1);
+    add("anna", "Work", 2);
+    begin("anna\n");
+    reported();
+    take_away("anna", "INBOX");
+    take_away("anna", "Work");
+    sweeps(3); /* nothing is listed */
+    CHECK_STR_EQ(deleted, "");
+    CHECK(trouble("MQ-FEED-INBOX-REPLACED", "anna") != NULL);
+    new_inbox();
+    sweeps(4);
+    uint64_t clean_ms = user("anna")->clean_ms;
+    sweeps(2); /* the new one is in the cluster by now */
+    struct uuid fresh = guid_of(9);
+    CHECK(feed_user_find(user("anna"), &fresh) != NULL);
+    CHECK_STR_EQ(deleted, "");
+    CHECK(trouble("MQ-FEED-INBOX-REPLACED", "anna") != NULL);
+    CHECK(trouble("MQ-FEED-USER", "anna") == NULL);
+    CHECK_EQ(user("anna")->clean_ms, clean_ms);
+    take_away("anna", "INBOX"); /* and back again */
+    add("anna", "INBOX", 1);
+    add("anna", "Work", 2);
+    sweeps(3);
+    CHECK_STR_EQ(deleted, "anna/9 ");
+    CHECK_EQ(feed.troubles.n, 0u);
+    CHECK_EQ(user("anna")->pending_since_ms, 0u);
+    end();
+}
+
+static void what_was_there_is_deleted_when_the_setting_says_so(void)
+{
+    prepare();
+    config.inbox_replaced = INBOX_REPLACED_DELETE;
+    add("anna", "INBOX", 1);
+    add("anna", "Work", 2);
+    begin("anna\n");
+    reported();
+    take_away("anna", "INBOX");
+    take_away("anna", "Work");
+    new_inbox();
+    sweeps(3);
+    CHECK_STR_EQ(deleted, "anna/1 anna/2 ");
+    CHECK_EQ(feed.troubles.n, 0u);
+    end();
+}
+
+static void an_inbox_that_is_excluded_may_go(void)
+{
+    prepare();
+    add("anna", "INBOX", 1);
+    add("anna", "Work", 2);
+    begin("anna\n");
+    reported();
+    feed.config.exclude.n = 1;
+    snprintf(feed.config.exclude.items[0], sizeof(feed.config.exclude.items[0]), "INBOX");
+    sweeps(3);
+    CHECK_STR_EQ(deleted, "anna/1 ");
+    CHECK_EQ(feed.troubles.n, 0u);
+    end();
+}
+
+static void only_an_inbox_that_is_gone_or_another_is_held(void)
+{
+    struct feed_user *u = calloc(1, sizeof(*u) + 5);
+    struct uuid old = guid_of(1);
+    struct visit_box work = {.guid = guid_of(2), .name = (char *)"Work"};
+    struct visit_box fresh = {.guid = guid_of(3), .name = (char *)"INBOX", .uidvalidity = 9};
+    struct feed_mailbox *m;
+    CHECK(u != NULL);
+    CHECK(!visit_inbox_replaced(u, &fresh, 1)); /* a new user */
+    CHECK_OK(feed_user_get(u, &old, &m));
+    m->present = true;
+    m->name_hash = feed_name_hash("INBOX");
+    CHECK(visit_inbox_replaced(u, NULL, 0));
+    CHECK(visit_inbox_replaced(u, &work, 1));
+    CHECK(visit_inbox_replaced(u, &fresh, 1));
+    fresh.guid = old;
+    CHECK(!visit_inbox_replaced(u, &fresh, 1));
+    free(u->mailboxes);
+    free(u);
+}
+
 CHECK_MAIN
 {
     RUN(a_mailbox_that_cannot_be_listed_leaves_its_user_unreported);
@@ -196,4 +288,8 @@ CHECK_MAIN
     RUN(the_turn_begins_behind_the_mailbox_that_died);
     RUN(what_is_excluded_later_is_deleted_and_then_left_alone);
     RUN(what_has_become_anothers_is_deleted_when_the_users_own_session_said_so);
+    RUN(nothing_is_deleted_when_the_inbox_is_another_one);
+    RUN(what_was_there_is_deleted_when_the_setting_says_so);
+    RUN(an_inbox_that_is_excluded_may_go);
+    RUN(only_an_inbox_that_is_gone_or_another_is_held);
 }
