@@ -277,6 +277,16 @@ static void listing_failed(struct visit *v)
     }
 }
 
+/* Of what a child wrote to stderr, where line ends are '|'. */
+static const char *last_line(const struct child *c)
+{
+    const char *line = c->error;
+    for (const char *at = c->error; *at != '\0'; at++) {
+        line = at[0] == '|' && at[1] != '\0' ? at + 1 : line;
+    }
+    return line;
+}
+
 /* What was listed counts, what was not does not. */
 static void listing_incomplete(struct visit *v)
 {
@@ -286,7 +296,7 @@ static void listing_incomplete(struct visit *v)
              v->user->name, (long long)c->exit_status, unread, c->error);
     snprintf(v->incomplete, sizeof(v->incomplete),
              "not all its mailboxes could be listed: exit %lld, %u rows not understood: %.300s",
-             (long long)c->exit_status, unread, c->error);
+             (long long)c->exit_status, unread, last_line(c));
     v->gone_n = 0;
 }
 

@@ -337,6 +337,47 @@ locked_mailbox() {
     stop "$feed"
 }
 
+# logged WHAT PATTERN: the feed's log has such a line within 30 s.
+logged() {
+    local i
+    for ((i = 0; i < 300; i++)); do grep -q "$2" "$D/feed-$FEED_NAME.log" && break; sleep 0.1; done
+    if [[ $i -lt 300 ]]; then ok "$1"; else bad "$1: no line like $2"; fi
+}
+
+# Dovecot cannot read one of carl's mailboxes: it is not taken for deleted, what is wrong is said, and the others are reported.
+unreadable_mailbox() {
+    local box=$D/dovecot/home/carl/Maildir/.Work messages mode FEED_NAME=unreadable
+    start_feed unreadable
+    same "before a mailbox cannot be read" 30
+    mode=$(stat -c %a "$box")
+    messages=$(model | grep -c '^msg.carl')
+    chmod 000 "$box"
+    message carl unreadable | dovecot_adm save -u carl -m INBOX
+    logged "a mailbox that cannot be read fails its user's visit, and is named" 'event=feed.visit_failed user=carl .*could be listed.*Work'
+    if [[ $(model | grep -c '^msg.carl') -gt $messages ]]; then ok "and what can be read is reported"; else bad "carl's INBOX is not reported"; fi
+    chmod "$mode" "$box"
+    same "when it can be read again" 60
+    stop "$feed"
+}
+
+# carl's mail is away, as on a volume that is not mounted: Dovecot makes a new INBOX, and nothing is deleted. Then it is back.
+unmounted() {
+    local mail=$D/dovecot/home/carl/Maildir messages FEED_NAME=unmounted
+    start_feed unmounted
+    same "before the mail is away" 30
+    messages=$(model | grep -c '^msg.carl')
+    mv "$mail" "$mail.away"
+    logged "mail that is not mounted is not taken for deleted" 'event=feed.visit_failed user=carl .*INBOX is gone'
+    message carl lost | dovecot_adm save -u carl -m INBOX
+    "$FAKE" touch "$D/sock" carl
+    logged "it stays so with mail in the new INBOX" 'event=feed.visit_failed user=carl failures=3'
+    if [[ $(model | grep -c '^msg.carl') -ge $((messages + 1)) ]]; then ok "what was there is kept, and what is new is reported"; else bad "carl's mail: $(model | grep -c '^msg.carl') of $messages"; fi
+    rm -rf "$mail"
+    mv "$mail.away" "$mail"
+    same "when it is back" 60
+    stop "$feed"
+}
+
 misbehaving() {
     local round
     stop "$fake"
@@ -397,6 +438,8 @@ lease
 once
 hanging_user
 locked_mailbox
+unreadable_mailbox
+unmounted
 misbehaving
 unassigned
 exit 0
