@@ -116,7 +116,7 @@ static void complain(struct child *c, const char *user, const char *name, const 
              why);
     c->error_lines++;
     c->error_lines_harmless += c->harmless != NULL && c->harmless(line);
-    snprintf(c->error, sizeof(c->error), "%s|", line);
+    snprintf(c->error, sizeof(c->error), "cut off)|%s|", line); /* the end of more */
 }
 
 static void list_box(struct program *p, struct account *a, const struct box *b, bool named)
