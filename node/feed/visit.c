@@ -362,8 +362,8 @@ static void next_deleted(struct visit *v)
 void visit_reported(struct visit *v)
 {
     if (v->boxes_failed > 0) {
-        visit_over(v, VISIT_FAILED, "%u mailboxes could not be read; %s", v->boxes_failed,
-                   v->incomplete);
+        visit_over(v, VISIT_FAILED, "%u mailboxes could not be read%s%s", v->boxes_failed,
+                   v->incomplete[0] != '\0' ? "; " : "", v->incomplete);
     } else if (v->incomplete[0] != '\0') {
         visit_over(v, VISIT_FAILED, "%s", v->incomplete);
     } else if (v->inbox_held) {

@@ -271,8 +271,8 @@ static void box_done(struct visit *v)
         v->boxes_failed++;
     } else if (v->pull.result == STATUS_CONFLICT || v->pull.result == STATUS_NOT_FOUND ||
                v->pull.result == STATUS_BUSY) {
-        v->user->again = v->left_over =
-            true; /* it moved under the listing, or moves too fast: another visit */
+        /* it moved under the listing, or moves too fast: another visit */
+        v->user->again = v->left_over = true;
     } else if (v->pull.result != OK) {
         v->boxes_failed++;
         log_warn("event=feed.mailbox_failed user=%s mailbox=\"%s\" why=\"%s\"", v->user->name,

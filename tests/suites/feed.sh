@@ -77,8 +77,8 @@ model() {
 # same WHAT SECONDS: waits until the model is the truth.
 same() {
     local until=$((SECONDS + $2))
-    truth | sort >"$D/truth"
     while :; do
+        truth | sort >"$D/truth" # each time: Dovecot may say UIDVALIDITY 0 of a mailbox it is just making
         model | sort >"$D/model"
         if cmp -s "$D/truth" "$D/model"; then
             ok "$1: $(grep -c ^box "$D/truth") mailboxes, $(grep -c ^msg "$D/truth") messages the same"
@@ -346,7 +346,7 @@ logged() {
 
 # Dovecot cannot read one of carl's mailboxes: it is not taken for deleted, what is wrong is said, and the others are reported.
 unreadable_mailbox() {
-    local box=$D/dovecot/home/carl/Maildir/.Work messages mode FEED_NAME=unreadable
+    local box="$D/dovecot/home"/carl/Maildir/.Work messages mode FEED_NAME=unreadable
     start_feed unreadable
     same "before a mailbox cannot be read" 30
     mode=$(stat -c %a "$box")
@@ -362,7 +362,7 @@ unreadable_mailbox() {
 
 # carl's mail is away, as on a volume that is not mounted: Dovecot makes a new INBOX, and nothing is deleted. Then it is back.
 unmounted() {
-    local mail=$D/dovecot/home/carl/Maildir messages FEED_NAME=unmounted
+    local mail="$D/dovecot/home"/carl/Maildir messages FEED_NAME=unmounted
     start_feed unmounted
     same "before the mail is away" 30
     messages=$(model | grep -c '^msg.carl')
