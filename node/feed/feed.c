@@ -97,6 +97,20 @@ static void visit_failed(struct feed *f, struct feed_user *u, const struct visit
     }
 }
 
+/* Nothing is wrong with this user: when the cluster answers again all that wait are reported at once, without patience. */
+static void visit_unanswered(struct feed *f, struct feed_user *u, const struct visit *v)
+{
+    f->counters.failed++;
+    if (!f->stopping) {
+        log_warn("event=feed.visit_unanswered user=%s why=\"%s\"", u->name, v->why);
+    }
+    if (f->once && ++u->failures >= FEED_ONCE_TRIES) {
+        f->exit_code = 1;
+    } else {
+        enqueue(f, u, FEED_AGAIN_MAX_MS);
+    }
+}
+
 static void visit_lease_held(struct feed *f, struct feed_user *u, const struct visit *v)
 {
     f->counters.lease_waits++;
@@ -143,7 +157,8 @@ static void visit_ended_well(struct feed_user *u, const struct visit *v)
 
 static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
 {
-    if (u->unassigned && v->end != VISIT_UNASSIGNED && v->end != VISIT_FAILED) {
+    if (u->unassigned && v->end != VISIT_UNASSIGNED && v->end != VISIT_FAILED &&
+        v->end != VISIT_UNANSWERED) {
         u->unassigned = false;
         f->counters.unassigned--;
         if (f->counters.unassigned == 0) {
@@ -180,6 +195,9 @@ static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
         case VISIT_SLOW:
             f->counters.slow++;
             visit_failed(f, u, v);
+            break;
+        case VISIT_UNANSWERED:
+            visit_unanswered(f, u, v);
             break;
         case VISIT_FAILED:
             visit_failed(f, u, v);

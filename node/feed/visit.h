@@ -11,7 +11,8 @@
  * In every step one question to the cluster (`ask`) or one child is under way. A question is tried again until the report deadline;
  * its payload is made anew each time, because the lease may be another one by then.
  * Ends: OK; RESUME (the cluster stands elsewhere than the roster believed: visit again soon); LEASE_HELD (another feed has this user);
- * UNASSIGNED (no shard has the user); UNKNOWN_USER (Dovecot has no such user); SLOW (listing or session over the deadline); FAILED. Nothing is lost by
+ * UNASSIGNED (no shard has the user); UNKNOWN_USER (Dovecot has no such user); SLOW (listing or session over the deadline);
+ * UNANSWERED (no answer of the cluster that counts: no fault of this user's); FAILED. Nothing is lost by
  * any of them: the next visit starts from the cluster's cursors. A listing that names not all there is (a mailbox that cannot be read)
  * deletes nothing; what it names is reported, and then the visit has FAILED. So it is when the INBOX is gone, or another one than before, and the
  * setting inbox_replaced is `hold`. */
@@ -58,6 +59,7 @@ enum visit_end {
     VISIT_UNASSIGNED,
     VISIT_UNKNOWN_USER,
     VISIT_SLOW,
+    VISIT_UNANSWERED,
     VISIT_FAILED
 };
 enum visit_step { VISIT_CURSORS, VISIT_LISTING, VISIT_DELETED, VISIT_SESSION, VISIT_OVER };

@@ -156,7 +156,7 @@ static void again(struct visit *v, enum status s, const char *text)
     if (now_ms(v) > v->ask_since_ms + patience_ms) {
         log_warn("event=feed.given_up user=%s after_ms=%llu status=%s text=\"%s\"", v->user->name,
                  (unsigned long long)(now_ms(v) - v->ask_since_ms), status_name(s), text);
-        visit_over(v, VISIT_FAILED, "no answer that counts: %s", status_name(s));
+        visit_over(v, VISIT_UNANSWERED, "no answer that counts: %s", status_name(s));
         return;
     }
     v->world->counters->retried++;

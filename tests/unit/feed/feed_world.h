@@ -307,6 +307,7 @@ static void deadline(void)
 
 static struct client_request *asked[64];
 static size_t asked_n;
+static bool no_quorum; /* it says so to everything */
 
 enum status uplink_start(struct uplink *u, uv_loop_t *l, const struct setting_list *nodes,
                          struct tls_context *tls, const struct uuid *cluster)
@@ -373,8 +374,8 @@ static void cluster_turn(void)
     memcpy(now, asked, sizeof(now));
     asked_n = 0;
     for (size_t i = 0; i < n; i++) {
-        now[i]->outcome = MQ__OUTCOME__OUTCOME_APPLIED;
-        now[i]->status = OK;
+        now[i]->outcome = no_quorum ? MQ__OUTCOME__OUTCOME_REFUSED : MQ__OUTCOME__OUTCOME_APPLIED;
+        now[i]->status = no_quorum ? STATUS_NO_QUORUM : OK;
         now[i]->done(now[i]);
     }
 }

@@ -114,8 +114,31 @@ static void a_session_that_is_silent_counts_as_slow(void)
     end();
 }
 
+/* Patience is for users with something wrong: after an outage of the cluster all that wait are reported at once. */
+static void a_cluster_that_does_not_answer_makes_nobody_sick(void)
+{
+    prepare();
+    config.report_deadline_ms = 5;
+    add("anna", "INBOX", 1);
+    begin("anna\n");
+    reported();
+    no_quorum = true;
+    box_of(account("anna"), "INBOX")->modseq++;
+    sweeps(3);
+    CHECK(feed.counters.failed > 0);
+    CHECK_EQ(user("anna")->failures, 0u);
+    CHECK_EQ(user("anna")->patient_until_ms, 0u);
+    CHECK(user("anna")->pending_since_ms != 0);
+    CHECK(uuid_zero(&user("anna")->died_at));
+    no_quorum = false;
+    sweeps(2);
+    CHECK_EQ(user("anna")->pending_since_ms, 0u);
+    end();
+}
+
 CHECK_MAIN
 {
+    RUN(a_cluster_that_does_not_answer_makes_nobody_sick);
     RUN(users_that_hang_leave_a_slot_to_the_others);
     RUN(a_user_that_fails_is_not_visited_at_each_sweep);
     RUN(a_session_that_is_silent_counts_as_slow);
