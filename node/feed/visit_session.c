@@ -142,7 +142,7 @@ static bool count_messages(struct visit *v, struct feed_mailbox *m,
         m->excess = (int64_t)place->messages - (int64_t)p->exists;
         return false;
     }
-    v->user->again = true;
+    v->user->again = v->left_over = true;
     return true;
 }
 
