@@ -112,11 +112,12 @@ static void send_examine(struct imap_pull *p)
     command(p, "EXAMINE %s", quoted);
 }
 
+/* Up to the UIDNEXT of EXAMINE, which the cursor will have: what came since is the next pull's, and when it goes again VANISHED tells of it. */
 static void send_fetch_new(struct imap_pull *p)
 {
     p->state = PULL_FETCH_NEW;
     p->sequence = 0;
-    command(p, "UID FETCH %u:* (" FETCH_ITEMS ")", p->plan.new_uid);
+    command(p, "UID FETCH %u:%u (" FETCH_ITEMS ")", p->plan.new_uid, p->uidnext - 1);
 }
 
 static void send_fetch(struct imap_pull *p)
