@@ -36,8 +36,9 @@ static json_t *queue_json(const Mq__Queue *q, const char *shard)
     for (size_t i = 1; i < q->n_states && i < 7; i++) {
         json_object_set_new(states, state_names[i], json_u64(q->states[i]));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "host",
-                     json_text(queue_host(q->user)), "instance", json_text(q->instance), "shard",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "host",
+                     json_text(queue_host(q->user)), "instance", json_text(q->instance), "site",
+                     q->site[0] != '\0' ? json_text(q->site) : json_null(), "shard",
                      json_text(shard), "open", json_u64(q->open), "bytes", json_u64(q->bytes),
                      "states", states, "closed", json_u64(q->closed), "unexplained",
                      json_u64(q->unknown), "swept", json_time(q->swept_ms), "reported",
@@ -63,6 +64,7 @@ static enum status queue_row(void *arg, const Mq__Queue *q, struct call_answer *
     (void)out_code;
     screen_cell(s, "%s", queue_host(q->user));
     screen_cell(s, "%s", q->instance);
+    screen_cell(s, "%s", q->site[0] != '\0' ? q->site : "?");
     screen_cell(s, "%s", l->shard->name);
     screen_cell(s, "%" PRIu64, q->open);
     screen_cell(s, "%s", size_format(q->bytes, text));
@@ -85,9 +87,9 @@ static enum status queue_row(void *arg, const Mq__Queue *q, struct call_answer *
 
 static enum exit_code list_queues(struct ctl *c)
 {
-    static const char *const columns[] = {"HOST",   "INSTANCE",    "SHARD",    "OPEN",
-                                          "SIZE",   "ACTIVE",      "DEFERRED", "HOLD",
-                                          "CLOSED", "UNEXPLAINED", "SWEPT"};
+    static const char *const columns[] = {"HOST", "INSTANCE", "SITE",        "SHARD",
+                                          "OPEN", "SIZE",     "ACTIVE",      "DEFERRED",
+                                          "HOLD", "CLOSED",   "UNEXPLAINED", "SWEPT"};
     const Mq__Founding *f;
     struct call_answer a = {0};
     struct queue_listing l = {0};
@@ -99,7 +101,7 @@ static enum exit_code list_queues(struct ctl *c)
     }
     screen_init(&s, "queues");
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
-        screen_column(&s, columns[i]);
+        (i == 2 ? screen_column_wide : screen_column)(&s, columns[i]);
     }
     l.s = &s;
     l.rows = json_array();

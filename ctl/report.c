@@ -271,6 +271,13 @@ static void show_totals(struct report *r, const struct store_sums *sums)
                  r->site, r->messages, size_format(r->bytes, size), r->mailboxes, r->users,
                  r->queued);
     }
+    if (r->unplaced_messages > 0) {
+        size_t n = strlen(r->s->summary);
+        snprintf(r->s->summary + n, sizeof(r->s->summary) - n,
+                 "; %" PRIu64
+                 " queued messages are not counted, because nobody knows where they are",
+                 r->unplaced_messages);
+    }
     if (r->rows > r->rows_max) {
         screen_note(r->s,
                     "%" PRIu64 " of %" PRIu64
@@ -351,6 +358,7 @@ enum exit_code run_report_lost_site(struct ctl *c)
     r.json_users = json_array();
     r.json_boxes = json_array();
     r.json_queue = json_array();
+    r.json_unplaced = json_array();
     json_object_set_new(s.data, "users", r.json_users);
     json_object_set_new(s.data, "mailboxes", r.json_boxes);
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
@@ -365,8 +373,9 @@ enum exit_code run_report_lost_site(struct ctl *c)
     store_sums_free(&sums);
     call_answer_clear(&a);
     mq__admin_result__free_unpacked(r.feeds, NULL);
+    json_decref(r.json_queue);
+    json_decref(r.json_unplaced);
     if (status != OK) {
-        json_decref(r.json_queue);
         screen_deinit(&s);
         return code;
     }

@@ -15,9 +15,9 @@ struct report {
     struct uuid box_guid;
     char box_user[256];
     /* queues */
-    uint64_t queues, queued, queued_bytes, unplaced;
-    json_t *json_queue;
-    Mq__AdminResult *feeds; /* whose host stands where */
+    uint64_t queues, queued, queued_bytes, unplaced, unplaced_messages;
+    json_t *json_queue, *json_unplaced; /* owned */
+    Mq__AdminResult *feeds;             /* where hosts stand of whose queues that is not recorded */
 };
 
 /* One more row: is it shown? */

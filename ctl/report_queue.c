@@ -1,5 +1,5 @@
 /* The queues of a loss report: mail that a Postfix has accepted and not delivered exists on its host alone. A queue belongs to a host; where
- * that stands is what its feed says of itself, also when it is silent since. */
+ * that stands is recorded with the queue, so that it is known after the host and its feed are gone. */
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -23,9 +23,13 @@ enum status report_feeds(struct report *r, enum exit_code *out_code)
     return s;
 }
 
-/* NULL: no feed of that host has spoken in the last day. */
-static const char *site_of(const struct report *r, const char *host)
+/* NULL: it was never recorded, and no feed of that host has spoken in the last day. */
+static const char *site_of(const struct report *r, const Mq__Queue *q)
 {
+    const char *host = queue_host(q->user);
+    if (q->site[0] != '\0') {
+        return q->site;
+    }
     const Mq__StatusView *v = r->feeds != NULL ? r->feeds->status : NULL;
     for (size_t i = 0; v != NULL && i < v->n_feeds; i++) {
         if (v->feeds[i]->status != NULL && strcmp(v->feeds[i]->status->host, host) == 0) {
@@ -77,22 +81,38 @@ static void take_item(void *arg, const Mq__QueueRow *row)
 
 /* ---- queues ---- */
 
+static void take_unplaced(struct report *r, const Mq__Queue *q)
+{
+    r->unplaced_messages += q->open;
+    if (r->unplaced++ < UNPLACED_SHOWN) {
+        screen_line(r->s,
+                    "the queue %s of %s (%" PRIu64
+                    " messages) is not counted: where that host stands "
+                    "was never recorded, and its feed is silent",
+                    q->instance, queue_host(q->user), q->open);
+    }
+    json_array_append_new(r->json_unplaced,
+                          json_pack("{s:o, s:o, s:o, s:o}", "host", json_text(queue_host(q->user)),
+                                    "instance", json_text(q->instance), "shard",
+                                    json_text(r->shard->name), "messages", json_u64(q->open)));
+}
+
+/* By the clock of its host or the cluster's, whichever says that it is longer ago. */
+static uint64_t age_ms(const struct report *r, const Mq__Queue *q)
+{
+    uint64_t at = q->swept_ms < q->complete_ms ? q->swept_ms : q->complete_ms;
+    return r->now_ms > at ? r->now_ms - at : 0;
+}
+
 static enum status take_queue(void *arg, const Mq__Queue *q, struct call_answer *a,
                               enum exit_code *out_code)
 {
     struct report *r = arg;
     Mq__QueryQueueItems body = MQ__QUERY_QUEUE_ITEMS__INIT;
     char span[SPAN_TEXT_SIZE];
-    const char *site = site_of(r, queue_host(q->user));
-    uint64_t age_ms = r->now_ms > q->complete_ms ? r->now_ms - q->complete_ms : 0;
+    const char *site = site_of(r, q);
     if (site == NULL) {
-        if (r->unplaced++ < UNPLACED_SHOWN) {
-            screen_line(r->s,
-                        "the queue %s of %s (%" PRIu64
-                        " messages) is not counted: no feed of that "
-                        "host has spoken in the last day, so its site is not known",
-                        q->instance, queue_host(q->user), q->open);
-        }
+        take_unplaced(r, q);
         return OK;
     }
     if (strcmp(site, r->site) != 0) {
@@ -102,7 +122,7 @@ static enum status take_queue(void *arg, const Mq__Queue *q, struct call_answer 
         screen_line(r->s, "queue %s of %s: what it held %s%s is counted", q->instance,
                     queue_host(q->user),
                     q->complete_ms == 0 ? "is not known completely; what is known"
-                                        : span_format(age_ms, span),
+                                        : span_format(age_ms(r, q), span),
                     q->complete_ms == 0 ? "" : " ago");
     }
     body.user = q->user;
@@ -121,11 +141,15 @@ void report_queues_show(struct report *r)
         screen_line(r->s,
                     "no mail queue there has been reported: what waits in one is not counted");
     }
+    if (r->unplaced > UNPLACED_SHOWN) {
+        screen_line(r->s, "and %" PRIu64 " more whose site is not known: -o json names each",
+                    r->unplaced - UNPLACED_SHOWN);
+    }
     json_object_set_new(
         r->s->data, "queue",
-        json_pack("{s:o, s:o, s:o, s:o, s:O}", "queues", json_u64(r->queues), "queues_without_site",
-                  json_u64(r->unplaced), "messages", json_u64(r->queued), "size_bytes",
-                  json_u64(r->queued_bytes), "items", r->json_queue));
-    json_decref(r->json_queue);
-    r->json_queue = NULL;
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:O, s:O}", "queues", json_u64(r->queues),
+                  "queues_without_site", json_u64(r->unplaced), "messages", json_u64(r->queued),
+                  "messages_without_site", json_u64(r->unplaced_messages), "size_bytes",
+                  json_u64(r->queued_bytes), "items", r->json_queue, "without_site",
+                  r->json_unplaced));
 }

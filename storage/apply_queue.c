@@ -66,6 +66,9 @@ static enum status check_report(struct apply *a, const Mq__QueueReport *c)
         return invalid(a,
                        "a sweep has a time, and only a complete one says what is missing or ends");
     }
+    if (!text_ok(c->site, SITE_BYTES_MAX)) {
+        return invalid(a, "a site's name has up to 63 bytes of UTF-8");
+    }
     for (size_t i = 0; i < c->n_items; i++) {
         enum status s = check_item(a, c->items[i]);
         if (s != OK) {
@@ -243,6 +246,9 @@ enum status apply_queue_report(struct apply *a, const Mq__QueueReport *c)
     }
     for (size_t i = 0; i < c->n_missing && a->rows->failed == OK; i++) {
         put_missing(q, c, c->missing[i]);
+    }
+    if (c->site[0] != '\0') {
+        q->row.site = apply_text(c->site);
     }
     q->row.sweep_ms = c->sweep_ms;
     q->row.next_page = c->page + 1;

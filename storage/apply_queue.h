@@ -30,6 +30,7 @@ struct queue {
     bool stored;            /* it has a row */
     struct item_row before; /* as it was: only what counts */
     uint8_t position[QUEUE_POSITION_BYTES_MAX];
+    uint8_t site[SITE_BYTES_MAX];
     uint8_t old[ITEM_ROW_BYTES_MAX];
     uint8_t out[ITEM_ROW_BYTES_MAX];
 };

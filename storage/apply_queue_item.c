@@ -33,6 +33,10 @@ static void load_queue(struct queue *q)
         memcpy(q->position, q->row.position.data, q->row.position.size);
         q->row.position.data = q->position;
     }
+    if (q->a->rows->failed == OK && q->row.site.size > 0) {
+        memcpy(q->site, q->row.site.data, q->row.site.size);
+        q->row.site.data = q->site;
+    }
 }
 
 /* One a command: a tick that comes to many queues works on them one after the other. */

@@ -36,6 +36,7 @@ static void add_queue(struct query *q, struct bytes user, struct bytes key, stru
     m->swept_ms = row.swept_ms;
     m->sweeping = row.sweeping;
     m->position = query_string(q, row.position);
+    m->site = query_string(q, row.site);
     q->result.queues[q->result.n_queues++] = m;
 }
 

@@ -39,7 +39,8 @@ enum status key_item_read(struct bytes key, struct bytes *out_id, uint64_t *out_
 size_t queue_row_encode(const struct queue_row *r, uint8_t *out)
 {
     struct pen p = {out};
-    w8(&p, (uint8_t)((r->sweeping ? 1 : 0) | (r->due ? 2 : 0)));
+    bool placed = r->site.size > 0;
+    w8(&p, (uint8_t)((r->sweeping ? 1 : 0) | (r->due ? 2 : 0) | (placed ? 4 : 0)));
     w32(&p, r->next_page);
     w32(&p, r->open);
     w32(&p, r->closed);
@@ -52,6 +53,10 @@ size_t queue_row_encode(const struct queue_row *r, uint8_t *out)
     w64(&p, r->bytes);
     for (unsigned i = 0; i < QUEUE_STATES; i++) {
         w32(&p, r->states[i]);
+    }
+    if (placed) {
+        w8(&p, (uint8_t)r->site.size);
+        wbytes(&p, r->site.data, r->site.size);
     }
     wbytes(&p, r->position.data, r->position.size);
     return (size_t)(p.at - out);
@@ -76,8 +81,11 @@ enum status queue_row_decode(struct bytes b, struct queue_row *out_r)
     for (unsigned i = 0; i < QUEUE_STATES; i++) {
         out_r->states[i] = r32(&e);
     }
+    out_r->site = rbytes(&e, (bits & 4) != 0 ? r8(&e) : 0);
     out_r->position = rbytes(&e, e.left);
-    return out_r->position.size > QUEUE_POSITION_BYTES_MAX ? STATUS_CORRUPT : whole(&e);
+    return out_r->site.size > SITE_BYTES_MAX || out_r->position.size > QUEUE_POSITION_BYTES_MAX
+               ? STATUS_CORRUPT
+               : whole(&e);
 }
 
 static void write_recipient(struct pen *p, const struct recipient_row *r)

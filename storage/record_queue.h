@@ -38,6 +38,7 @@ struct queue_row {
     uint64_t next_close;
     uint64_t bytes;
     uint32_t states[QUEUE_STATES]; /* of the open ones */
+    struct bytes site;             /* where its host stands; empty: not told */
     struct bytes position;
 };
 

@@ -100,7 +100,7 @@ static enum status build_lease(struct queue_feed *q)
 
 static enum status build(struct queue_feed *q)
 {
-    struct queue_name name = {q->user, q->instance, q->token};
+    struct queue_name name = {q->user, q->instance, q->token, q->world->config->site};
     struct bytes pieces = {q->pieces.data, q->pieces.size};
     struct queue_page page = {q->sweep_ms, q->complete_ms, q->page, q->page_complete, q->page_last};
     buffer_clear(&q->payload);

@@ -130,6 +130,7 @@ enum status queue_wire_report(const struct queue_name *name, const struct queue_
     m.page = page->page;
     m.complete = page->complete;
     m.last = page->last;
+    m.site = (char *)name->site;
     return wrap(FIELD_COMMAND_REPORT, &m.base, pieces, out);
 }
 

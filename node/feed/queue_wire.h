@@ -19,6 +19,7 @@
 struct queue_name {
     const char *user, *instance; /* "queue/HOST" */
     struct token lease;
+    const char *site; /* where the host stands */
 };
 struct queue_page {
     uint64_t sweep_ms, after_ms;

@@ -120,7 +120,7 @@ static void a_report_is_its_head_and_its_pieces(void)
         CHECK_OK(queue_wire_item(&pieces, &item));
         CHECK_OK(queue_wire_missing(&pieces, "gone", i));
     }
-    struct queue_name name = {"queue/mx1", "postfix", {7, 9}};
+    struct queue_name name = {"queue/mx1", "postfix", {7, 9}, "beijing"};
     struct queue_page page = {5000, 4000, 3, true, true};
     CHECK_OK(queue_wire_report(&name, &page, (struct bytes){pieces.data, pieces.size}, &out));
     Mq__Command *c = mq__command__unpack(NULL, out.size, out.data);
@@ -132,6 +132,7 @@ static void a_report_is_its_head_and_its_pieces(void)
     CHECK_EQ(r->sweep_ms, 5000);
     CHECK_EQ(r->after_ms, 4000);
     CHECK_EQ(r->page, 3);
+    CHECK_STR_EQ(r->site, "beijing");
     CHECK(r->complete && r->last);
     CHECK_EQ(r->n_items, 300);
     CHECK_EQ(r->n_missing, 300);

@@ -28,6 +28,7 @@ struct page {
     Mq__QueueReport c;
     char user[64];
     char instance[64];
+    char site[80];
     Mq__Token token;
     Mq__QueueItem items[310];
     Mq__QueueItem *item_list[310];
@@ -60,6 +61,7 @@ __attribute__((unused)) static struct page *page_new(const struct rig *r, uint64
     p->token.position = r->lease.position;
     p->c.user = p->user;
     p->c.instance = p->instance;
+    p->c.site = p->site;
     p->c.lease = &p->token;
     p->c.sweep_ms = sweep_ms;
     p->c.after_ms = after_ms;

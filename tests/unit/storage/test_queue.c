@@ -145,6 +145,47 @@ static void an_item_younger_than_the_sweep_is_not_missing(void)
     rig_close(&r);
 }
 
+static void check_site(struct rig *r, const char *site, const char *position)
+{
+    Mq__QueryResult *result = rig_queues(r);
+    CHECK_EQ(result->n_queues, 1);
+    CHECK_STR_EQ(result->queues[0]->site, site);
+    CHECK_STR_EQ(result->queues[0]->position, position);
+    mq__query_result__free_unpacked(result, NULL);
+}
+
+static void sweep_at(struct rig *r, const char *site, uint64_t sweep_ms, uint64_t after_ms,
+                     enum status expected)
+{
+    struct page *p = page_new(r, sweep_ms, after_ms, 0);
+    snprintf(p->site, sizeof(p->site), "%s", site);
+    CHECK_EQ(page_end(r, p), expected);
+}
+
+/* The loss report asks for it when the host and its feed are gone. */
+static void the_site_of_a_queue_is_recorded_and_stays(void)
+{
+    struct rig r;
+    char long_one[SITE_BYTES_MAX + 2];
+    memset(long_one, 's', sizeof(long_one) - 1);
+    long_one[sizeof(long_one) - 1] = '\0';
+    begin(&r);
+    sweep(&r, 2000000, 0);
+    check_site(&r, "", "");
+    sweep_at(&r, "beijing", 2010000, 2000000, OK);
+    check_site(&r, "beijing", "");
+    CHECK_OK(event_run(&r, "a1", 1500, EVENT(REMOVED), "")); /* of a row read again */
+    check_site(&r, "beijing", "file 1 1500");
+    sweep(&r, 2020000, 2010000); /* one that does not tell */
+    check_site(&r, "beijing", "file 1 1500");
+    sweep_at(&r, "a\nb", 2030000, 2020000, STATUS_INVALID);
+    sweep_at(&r, long_one, 2030000, 2020000, STATUS_INVALID);
+    sweep_at(&r, long_one + 1, 2030000, 2020000, OK); /* the host was moved */
+    check_site(&r, long_one + 1, "file 1 1500");
+    rig_check_digest(&r);
+    rig_close(&r);
+}
+
 static void pages_follow_each_other_and_a_retry_is_answered_like_the_first(void)
 {
     struct rig r;
@@ -702,6 +743,7 @@ CHECK_MAIN
     RUN(a_sweep_closes_what_two_complete_ones_running_missed);
     RUN(a_sweep_that_did_not_end_completely_closes_nothing);
     RUN(an_item_younger_than_the_sweep_is_not_missing);
+    RUN(the_site_of_a_queue_is_recorded_and_stays);
     RUN(pages_follow_each_other_and_a_retry_is_answered_like_the_first);
     RUN(only_the_holder_of_the_lease_reports);
     RUN(the_log_closes_and_says_how);
