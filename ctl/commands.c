@@ -251,7 +251,12 @@ const struct command commands[] = {
          "hosts, "
          "with totals. For each store "
          "it says up to when all it held is reported: what came after that is not known here. "
-         "Nothing lost is said only when every shard has answered.\n\nIt asks the cluster, not the "
+         "Nothing lost is said only when every shard has answered, and without \"that is known\" "
+         "only when that is proved: every store and queue there, and every store with copies, was "
+         "reported completely within the last 10 minutes, at least one queue there is followed, of "
+         "every user something is reported, no queue is without a site, and each feed there has "
+         "spoken and leaves nothing out. What is missing for it stands in the lines \"not "
+         "proved\", and in JSON in `unproved`.\n\nIt asks the cluster, not the "
          "site, so it says the same when the site is gone.",
      .args = "SITE",
      .flags = {"limit"},

@@ -231,39 +231,75 @@ static void show_windows(struct report *r, const struct store_sums *sums)
     json_object_set_new(r->s->data, "windows", windows);
 }
 
-struct site_stores {
-    unsigned n;
-    unsigned unpositioned; /* copies elsewhere too: what they hold is part of the proof */
-    uint64_t messages;
-};
-
-static struct site_stores stores_there(const struct report *r, const struct store_sums *sums)
+void report_window(struct report *r, uint64_t window_ms)
 {
-    struct site_stores t = {0};
+    r->facts.window_ms = window_ms > r->facts.window_ms ? window_ms : r->facts.window_ms;
+}
+
+/* Also of copies elsewhere: what they hold is part of the proof. Returns how many messages are there. */
+static uint64_t store_facts(struct report *r, const struct store_sums *sums)
+{
+    uint64_t messages = 0;
     for (unsigned i = 0; i < sums->n; i++) {
         const struct store_sum *x = &sums->of[i];
-        t.n += there(r, x);
-        t.unpositioned += x->complete_ms == 0 && (there(r, x) || x->messages > 0);
-        t.messages += there(r, x) ? x->messages : 0;
+        bool here = there(r, x);
+        if (here) {
+            r->facts.stores++;
+            r->facts.feeds_unheard += report_feed_heard(r, NULL, x->store) ? 0 : 1;
+            messages += x->messages;
+        }
+        if (!here && x->messages == 0) {
+            continue;
+        }
+        r->facts.stores_without_site += x->site[0] == '\0' ? 1 : 0;
+        if (x->complete_ms == 0) {
+            r->facts.stores_unpositioned++;
+        } else {
+            report_window(r, r->now_ms > x->complete_ms ? r->now_ms - x->complete_ms : 0);
+        }
     }
-    return t;
+    return messages;
+}
+
+static unsigned show_proof(struct report *r)
+{
+    unsigned gaps = proof_gaps(&r->facts);
+    json_t *names = json_array();
+    for (unsigned i = 0; i < PROOF_GAPS; i++) {
+        unsigned gap = gaps & 1u << i;
+        if (gap != 0) {
+            json_array_append_new(names, json_string(proof_gap_name(gap)));
+        }
+        if (gap != 0 && r->facts.nothing) {
+            screen_line(r->s, "not proved: %s", proof_gap_text(gap));
+        }
+    }
+    json_object_set_new(r->s->data, "proved", json_boolean(gaps == 0));
+    json_object_set_new(r->s->data, "unproved", names);
+    return gaps;
 }
 
 static void show_totals(struct report *r, const struct store_sums *sums)
 {
-    char size[SPAN_TEXT_SIZE];
+    char size[SPAN_TEXT_SIZE], span[SPAN_TEXT_SIZE];
     bool nothing = r->users == 0 && r->mailboxes == 0 && r->messages == 0 && r->queued == 0;
-    struct site_stores t = stores_there(r, sums);
-    bool proved = nothing && t.n > 0 && t.unpositioned == 0 && r->unplaced == 0 &&
-                  !r->c->arguments.options.local;
-    if (t.n == 0 && r->queued == 0) {
+    uint64_t held = store_facts(r, sums);
+    struct proof_facts *f = &r->facts;
+    f->nothing = nothing;
+    f->local = r->c->arguments.options.local;
+    f->users_unreported = r->unreported;
+    f->queues = r->queues;
+    f->queues_without_site = r->unplaced;
+    f->feeds_troubled = report_feeds_troubled(r);
+    unsigned gaps = show_proof(r);
+    if (f->stores == 0 && r->queued == 0) {
         snprintf(r->s->summary, sizeof(r->s->summary),
                  "if %s burned now: not known; no mail store there has reported anything", r->site);
     } else if (nothing) {
         snprintf(r->s->summary, sizeof(r->s->summary),
-                 "if %s burned now: nothing%s would be lost; each of the %" PRIu64
+                 "if %s burned now: nothing%s would be lost, as of %s ago; each of the %" PRIu64
                  " messages that its stores hold is at another site too",
-                 r->site, proved ? "" : " that is known", t.messages);
+                 r->site, gaps == 0 ? "" : " that is known", span_format(f->window_ms, span), held);
     } else {
         snprintf(r->s->summary, sizeof(r->s->summary),
                  "if %s burned now: %" PRIu64 " messages (%s) would be lost, with %" PRIu64
@@ -285,14 +321,13 @@ static void show_totals(struct report *r, const struct store_sums *sums)
                     r->rows_max, r->rows);
     }
     json_object_set_new(r->s->data, "site", json_text(r->site));
-    json_object_set_new(r->s->data, "nothing", json_boolean(nothing && t.n > 0));
-    json_object_set_new(r->s->data, "proved", json_boolean(proved));
+    json_object_set_new(r->s->data, "nothing", json_boolean(nothing && f->stores > 0));
     json_object_set_new(
         r->s->data, "totals",
         json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "users", json_u64(r->users), "mailboxes",
                   json_u64(r->mailboxes), "messages", json_u64(r->messages), "size_bytes",
                   json_u64(r->bytes), "users_never_reported", json_u64(r->unreported),
-                  "messages_held_there", json_u64(t.messages)));
+                  "messages_held_there", json_u64(held)));
     json_object_set_new(r->s->data, "rows_left_out",
                         json_u64(r->rows > r->rows_max ? r->rows - r->rows_max : 0));
 }
@@ -359,6 +394,7 @@ enum exit_code run_report_lost_site(struct ctl *c)
     r.json_boxes = json_array();
     r.json_queue = json_array();
     r.json_unplaced = json_array();
+    r.json_queue_windows = json_array();
     json_object_set_new(s.data, "users", r.json_users);
     json_object_set_new(s.data, "mailboxes", r.json_boxes);
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
@@ -375,6 +411,7 @@ enum exit_code run_report_lost_site(struct ctl *c)
     mq__admin_result__free_unpacked(r.feeds, NULL);
     json_decref(r.json_queue);
     json_decref(r.json_unplaced);
+    json_decref(r.json_queue_windows);
     if (status != OK) {
         screen_deinit(&s);
         return code;

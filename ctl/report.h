@@ -3,6 +3,7 @@
 #define MQ_CTL_REPORT_H
 
 #include "ctl/ctl.h"
+#include "ctl/report_proof.h"
 
 struct report {
     struct ctl *c;
@@ -16,8 +17,9 @@ struct report {
     char box_user[256];
     /* queues */
     uint64_t queues, queued, queued_bytes, unplaced, unplaced_messages;
-    json_t *json_queue, *json_unplaced; /* owned */
-    Mq__AdminResult *feeds;             /* where hosts stand of whose queues that is not recorded */
+    json_t *json_queue, *json_unplaced, *json_queue_windows; /* owned */
+    Mq__AdminResult *feeds;                                  /* what feeds say of themselves */
+    struct proof_facts facts;
 };
 
 /* One more row: is it shown? */
@@ -26,6 +28,12 @@ bool report_room(struct report *r);
 enum status report_feeds(struct report *r, enum exit_code *out_code);
 /* The queues of r->shard whose hosts stand at the site. */
 enum status report_queues(struct report *r, struct call_answer *a, enum exit_code *out_code);
+/* The feed of this host, or of this store (the other one NULL) has been heard of in the last day. */
+bool report_feed_heard(const struct report *r, const char *host, const char *store);
+/* How many feeds of the site leave out users or queues. */
+unsigned report_feeds_troubled(const struct report *r);
+/* A window of what counts. */
+void report_window(struct report *r, uint64_t window_ms);
 /* What was found, as a line and in the data. */
 void report_queues_show(struct report *r);
 

@@ -23,20 +23,44 @@ enum status report_feeds(struct report *r, enum exit_code *out_code)
     return s;
 }
 
-/* NULL: it was never recorded, and no feed of that host has spoken in the last day. */
-static const char *site_of(const struct report *r, const Mq__Queue *q)
+static const Mq__FeedStatus *feed_of(const struct report *r, const char *host, const char *store)
 {
-    const char *host = queue_host(q->user);
-    if (q->site[0] != '\0') {
-        return q->site;
-    }
     const Mq__StatusView *v = r->feeds != NULL ? r->feeds->status : NULL;
     for (size_t i = 0; v != NULL && i < v->n_feeds; i++) {
-        if (v->feeds[i]->status != NULL && strcmp(v->feeds[i]->status->host, host) == 0) {
-            return v->feeds[i]->status->site;
+        const Mq__FeedStatus *s = v->feeds[i]->status;
+        if (s != NULL && (host == NULL || strcmp(s->host, host) == 0) &&
+            (store == NULL || strcmp(s->store, store) == 0)) {
+            return s;
         }
     }
     return NULL;
+}
+
+bool report_feed_heard(const struct report *r, const char *host, const char *store)
+{
+    return feed_of(r, host, store) != NULL;
+}
+
+unsigned report_feeds_troubled(const struct report *r)
+{
+    const Mq__StatusView *v = r->feeds != NULL ? r->feeds->status : NULL;
+    unsigned n = 0;
+    for (size_t i = 0; v != NULL && i < v->n_feeds; i++) {
+        const Mq__FeedStatus *s = v->feeds[i]->status;
+        n += s != NULL && strcmp(s->site, r->site) == 0 && proof_feed_leaves_out(s) ? 1 : 0;
+    }
+    return n;
+}
+
+/* NULL: it was never recorded, and no feed of that host has spoken in the last day. */
+static const char *site_of(const struct report *r, const Mq__Queue *q)
+{
+    const Mq__FeedStatus *feed;
+    if (q->site[0] != '\0') {
+        return q->site;
+    }
+    feed = feed_of(r, queue_host(q->user), NULL);
+    return feed != NULL ? feed->site : NULL;
 }
 
 /* ---- items ---- */
@@ -104,6 +128,21 @@ static uint64_t age_ms(const struct report *r, const Mq__Queue *q)
     return r->now_ms > at ? r->now_ms - at : 0;
 }
 
+static void queue_window(struct report *r, const Mq__Queue *q)
+{
+    bool known = q->complete_ms != 0;
+    r->facts.queues_unpositioned += known ? 0 : 1;
+    r->facts.feeds_unheard += report_feed_heard(r, queue_host(q->user), NULL) ? 0 : 1;
+    if (known) {
+        report_window(r, age_ms(r, q));
+    }
+    json_array_append_new(
+        r->json_queue_windows,
+        json_pack("{s:o, s:o, s:o, s:o, s:o}", "host", json_text(queue_host(q->user)), "instance",
+                  json_text(q->instance), "shard", json_text(r->shard->name), "complete",
+                  json_time(q->complete_ms), "age_seconds", json_seconds(known, age_ms(r, q))));
+}
+
 static enum status take_queue(void *arg, const Mq__Queue *q, struct call_answer *a,
                               enum exit_code *out_code)
 {
@@ -118,6 +157,7 @@ static enum status take_queue(void *arg, const Mq__Queue *q, struct call_answer 
     if (strcmp(site, r->site) != 0) {
         return OK;
     }
+    queue_window(r, q);
     if (r->queues++ < QUEUES_SHOWN) {
         screen_line(r->s, "queue %s of %s: what it held %s%s is counted", q->instance,
                     queue_host(q->user),
@@ -147,9 +187,9 @@ void report_queues_show(struct report *r)
     }
     json_object_set_new(
         r->s->data, "queue",
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:O, s:O}", "queues", json_u64(r->queues),
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O}", "queues", json_u64(r->queues),
                   "queues_without_site", json_u64(r->unplaced), "messages", json_u64(r->queued),
                   "messages_without_site", json_u64(r->unplaced_messages), "size_bytes",
-                  json_u64(r->queued_bytes), "items", r->json_queue, "without_site",
-                  r->json_unplaced));
+                  json_u64(r->queued_bytes), "items", r->json_queue, "windows",
+                  r->json_queue_windows, "without_site", r->json_unplaced));
 }

@@ -156,9 +156,9 @@ until_ok 30 "the loss report after the first copies" report_equals_truth bj1
 [[ $(wc -l <"$D/truth") -eq 24 ]] || bad "three users with eight messages each are not copied"
 jq -e '.data.nothing == false and ([.data.users[].user] | sort) == ["bo", "dora", "emil"] and .data.totals.mailboxes == "9"' "$D/report.json" >/dev/null || bad "users and mailboxes"
 ok "24 messages, 9 mailboxes and 3 users exist in Beijing only, as the stores say"
-nothing_in_shanghai() { ctl_json report lost-site shanghai | jq -e '.data.nothing and .data.proved and .data.totals.messages_held_there == "16" and (.data.windows[] | select(.at_lost_site) | .reported_up_to != null)'; }
+nothing_in_shanghai() { ctl_json report lost-site shanghai | jq -e '.data.nothing and .data.unproved == ["users-unreported", "no-queue"] and .data.totals.messages_held_there == "16" and (.data.windows[] | select(.at_lost_site) | .reported_up_to != null)'; }
 until_ok 20 "nothing would be lost with Shanghai" nothing_in_shanghai
-ok "with Shanghai nothing would be lost, and the positions say so"
+ok "with Shanghai nothing would be lost, and the positions say so; not known are the user of whom nothing was reported, and its mail queue"
 
 dovecot_use "$D/beijing"
 for user in anna bo; do save "$user" INBOX 2; done

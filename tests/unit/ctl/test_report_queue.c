@@ -80,6 +80,12 @@ bool report_room(struct report *report)
     return true;
 }
 
+void report_window(struct report *report, uint64_t window_ms)
+{
+    report->facts.window_ms =
+        window_ms > report->facts.window_ms ? window_ms : report->facts.window_ms;
+}
+
 static Mq__Queue *put_queue(const char *user, const char *site, uint64_t open)
 {
     Mq__Queue *q = &queues[queues_n++];
@@ -123,6 +129,7 @@ static void begin(void)
     r.now_ms = NOW_MS;
     r.json_queue = json_array();
     r.json_unplaced = json_array();
+    r.json_queue_windows = json_array();
 }
 
 /* borrowed until end() */
@@ -140,6 +147,7 @@ static void end(void)
 {
     json_decref(r.json_queue);
     json_decref(r.json_unplaced);
+    json_decref(r.json_queue_windows);
     screen_deinit(&screen);
 }
 
@@ -210,9 +218,30 @@ static void the_feeds_own_word_counts_where_nothing_is_recorded(void)
     end();
 }
 
+static void each_queue_of_the_site_has_its_window(void)
+{
+    begin();
+    put_queue("queue/mx1", "beijing", 0);
+    put_queue("queue/mx2", "beijing", 0)->complete_ms = 0; /* postqueue hangs from the start */
+    put_queue("queue/mx3", "beijing", 0)->complete_ms = NOW_MS + 60000; /* its clock is ahead */
+    put_queue("queue/mx4", "shanghai", 0)->complete_ms = 0;
+    json_t *windows = json_object_get(report(), "windows");
+    CHECK_EQ(json_array_size(windows), 3);
+    CHECK_STR_EQ(text_of(json_array_get(windows, 0), "host"), "mx1");
+    CHECK(json_real_value(json_object_get(json_array_get(windows, 0), "age_seconds")) == 5.0);
+    CHECK(json_is_null(json_object_get(json_array_get(windows, 1), "complete")));
+    CHECK(json_is_null(json_object_get(json_array_get(windows, 1), "age_seconds")));
+    CHECK(json_real_value(json_object_get(json_array_get(windows, 2), "age_seconds")) == 4.0);
+    CHECK_EQ(r.facts.queues_unpositioned, 1);
+    CHECK_EQ(r.facts.feeds_unheard, 3); /* their hosts' */
+    CHECK_EQ(r.facts.window_ms, 5000);
+    end();
+}
+
 CHECK_MAIN
 {
     RUN(a_queue_whose_feed_has_burned_is_counted_by_its_recorded_site);
     RUN(without_a_site_each_queue_is_named_and_none_is_counted);
+    RUN(each_queue_of_the_site_has_its_window);
     RUN(the_feeds_own_word_counts_where_nothing_is_recorded);
 }
