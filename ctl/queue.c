@@ -203,8 +203,8 @@ static void item_row(void *arg, const Mq__QueueRow *row)
     char text[SPAN_TEXT_SIZE];
     uint64_t now_s = clock_wall_ms(&clock_system) / 1000;
     const Mq__QueueItem *i = row->item;
-    const Mq__QueueRecipient *first = i->n_recipients > 0 ? i->recipients[0] : NULL;
-    size_t others = i->n_recipients + i->recipients_omitted - (first != NULL ? 1 : 0);
+    size_t others;
+    const Mq__QueueRecipient *first = queue_recipient_shown(row, &others);
     screen_cell(s, "%s", i->id);
     screen_cell(s, "%s", row->instance);
     screen_cell(s, "%s", row->closed ? outcome_name((int)row->outcome) : state_name((int)i->state));

@@ -94,3 +94,29 @@ enum status queue_items_read(struct ctl *c, uint32_t shard, Mq__QueryQueueItems 
     body->after = (ProtobufCBinaryData){0, NULL};
     return s;
 }
+
+bool queue_may_wait(const Mq__QueueRecipient *r)
+{
+    return r->outcome == MQ__QUEUE_RECIPIENT__OUTCOME__OPEN ||
+           r->outcome == MQ__QUEUE_RECIPIENT__OUTCOME__UNKNOWN;
+}
+
+const Mq__QueueRecipient *queue_recipient_shown(const Mq__QueueRow *row, size_t *out_others)
+{
+    const Mq__QueueItem *i = row->item;
+    const Mq__QueueRecipient *first = NULL;
+    size_t n = i->recipients_omitted;
+    for (size_t k = 0; k < i->n_recipients; k++) {
+        const Mq__QueueRecipient *r = i->recipients[k];
+        if (row->closed || r->outcome == MQ__QUEUE_RECIPIENT__OUTCOME__OPEN) {
+            first = first != NULL ? first : r;
+            n++;
+        }
+    }
+    *out_others = n - (first != NULL ? 1 : 0);
+    if (n == 0 && i->n_recipients > 0) { /* all have ended: Postfix is about to remove it */
+        first = i->recipients[0];
+        *out_others = i->n_recipients - 1;
+    }
+    return first;
+}

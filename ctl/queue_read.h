@@ -24,4 +24,10 @@ enum status queue_items_read(struct ctl *c, uint32_t shard, Mq__QueryQueueItems 
                              void (*take)(void *arg, const Mq__QueueRow *row), void *arg,
                              enum exit_code *out_code);
 
+/* It is not known to have ended: lost, if the host is. */
+bool queue_may_wait(const Mq__QueueRecipient *r);
+/* Who stands for the item in a list: of an open one the first recipient that waits, of another one its first. NULL: that one is counted
+ * only. *out_others: how many more of them there are. */
+const Mq__QueueRecipient *queue_recipient_shown(const Mq__QueueRow *row, size_t *out_others);
+
 #endif

@@ -93,7 +93,9 @@ static void take_item(void *arg, const Mq__QueueRow *row)
     screen_cell(r->s, "%s", r->shard->name);
     json_t *recipients = json_array();
     for (size_t i = 0; i < item->n_recipients; i++) {
-        json_array_append_new(recipients, json_text(item->recipients[i]->address));
+        if (queue_may_wait(item->recipients[i])) {
+            json_array_append_new(recipients, json_text(item->recipients[i]->address));
+        }
     }
     json_array_append_new(
         r->json_queue,

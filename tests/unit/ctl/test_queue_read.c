@@ -205,6 +205,59 @@ static void a_host_has_a_user(void)
     CHECK(!queue_user(host, user));
 }
 
+/* One of these outcomes each, addresses "a", "b", ...; "-": none is shown. */
+static void check_shown(bool closed, unsigned n, const int *outcomes, uint32_t omitted,
+                        const char *expected, size_t others)
+{
+    static const char *const addresses[] = {"a", "b", "c", "d"};
+    Mq__QueueRow row = MQ__QUEUE_ROW__INIT;
+    Mq__QueueItem item = MQ__QUEUE_ITEM__INIT;
+    Mq__QueueRecipient recipients[4], *list[4];
+    size_t others_told = 99;
+    row.item = &item;
+    row.closed = closed;
+    item.recipients = list;
+    item.n_recipients = n;
+    item.recipients_omitted = omitted;
+    for (unsigned i = 0; i < n; i++) {
+        mq__queue_recipient__init(&recipients[i]);
+        recipients[i].address = (char *)(uintptr_t)addresses[i];
+        recipients[i].outcome = (Mq__QueueRecipient__Outcome)outcomes[i];
+        list[i] = &recipients[i];
+    }
+    const Mq__QueueRecipient *r = queue_recipient_shown(&row, &others_told);
+    CHECK_STR_EQ(r != NULL ? r->address : "-", expected);
+    CHECK_EQ(others_told, others);
+}
+
+#define OUTCOME(name) MQ__QUEUE_RECIPIENT__OUTCOME__##name
+
+static void an_open_item_shows_the_first_recipient_that_waits(void)
+{
+    static const int partly[] = {OUTCOME(DELIVERED), OUTCOME(OPEN), OUTCOME(UNKNOWN),
+                                 OUTCOME(OPEN)};
+    static const int ended[] = {OUTCOME(DELIVERED), OUTCOME(BOUNCED)};
+    check_shown(false, 4, partly, 0, "b", 1);
+    check_shown(false, 4, partly, 6, "b", 7);
+    check_shown(false, 2, ended, 0, "a", 1);
+    check_shown(false, 2, ended, 6, "-", 6); /* those that are counted only wait */
+    check_shown(false, 0, ended, 0, "-", 0);
+    check_shown(true, 4, partly, 2, "a", 5);
+    check_shown(true, 0, partly, 2, "-", 2);
+}
+
+static void what_is_not_known_to_have_ended_may_wait(void)
+{
+    Mq__QueueRecipient r = MQ__QUEUE_RECIPIENT__INIT;
+    CHECK(queue_may_wait(&r));
+    r.outcome = OUTCOME(UNKNOWN);
+    CHECK(queue_may_wait(&r));
+    r.outcome = OUTCOME(DELIVERED);
+    CHECK(!queue_may_wait(&r));
+    r.outcome = OUTCOME(BOUNCED);
+    CHECK(!queue_may_wait(&r));
+}
+
 CHECK_MAIN
 {
     RUN(pages_of_items_make_up_the_whole);
@@ -212,4 +265,6 @@ CHECK_MAIN
     RUN(an_answer_that_does_not_go_on_is_no_end);
     RUN(queues_go_on_after_the_last_host);
     RUN(a_host_has_a_user);
+    RUN(an_open_item_shows_the_first_recipient_that_waits);
+    RUN(what_is_not_known_to_have_ended_may_wait);
 }

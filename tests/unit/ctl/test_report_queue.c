@@ -175,6 +175,26 @@ static void a_queue_whose_feed_has_burned_is_counted_by_its_recorded_site(void)
     end();
 }
 
+static void recipients_that_have_it_are_not_lost(void)
+{
+    Mq__QueueRecipient p = MQ__QUEUE_RECIPIENT__INIT, q = MQ__QUEUE_RECIPIENT__INIT;
+    Mq__QueueRecipient *list[] = {&p, &q};
+    char has_it[] = "p@far.test", waits[] = "q@far.test";
+    p.address = has_it;
+    p.outcome = MQ__QUEUE_RECIPIENT__OUTCOME__DELIVERED;
+    q.address = waits;
+    begin();
+    put_queue("queue/mx1", "beijing", 1);
+    Mq__QueueItem *i = put_item("queue/mx1", "a1");
+    i->recipients = list;
+    i->n_recipients = 2;
+    json_t *row = json_array_get(json_object_get(report(), "items"), 0);
+    json_t *recipients = json_object_get(row, "recipients");
+    CHECK_EQ(json_array_size(recipients), 1);
+    CHECK_STR_EQ(json_string_value(json_array_get(recipients, 0)), "q@far.test");
+    end();
+}
+
 static void without_a_site_each_queue_is_named_and_none_is_counted(void)
 {
     static char users[6][20];
@@ -241,6 +261,7 @@ static void each_queue_of_the_site_has_its_window(void)
 CHECK_MAIN
 {
     RUN(a_queue_whose_feed_has_burned_is_counted_by_its_recorded_site);
+    RUN(recipients_that_have_it_are_not_lost);
     RUN(without_a_site_each_queue_is_named_and_none_is_counted);
     RUN(each_queue_of_the_site_has_its_window);
     RUN(the_feeds_own_word_counts_where_nothing_is_recorded);
