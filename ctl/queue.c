@@ -152,7 +152,9 @@ static json_t *absent_json(const Mq__QueueRow *row)
     if (row->item->recipients_omitted > 0) {
         json_object_set_new(
             absent, "recipients",
-            json_string("those over 64, or with an address over 320 bytes, are counted only"));
+            json_string("those over 64, or with an address over 320 bytes, are counted "
+                        "only; the outcome of the item takes them for unknown unless the log "
+                        "says worse of one"));
     }
     if (row->closed && row->closed_at == 0) {
         json_object_set_new(absent, "closed_at",

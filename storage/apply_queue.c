@@ -170,6 +170,9 @@ static void reopen_recipients(struct item_row *item)
             *outcome = OUTCOME(UNKNOWN);
         }
     }
+    if (item->omitted == OUTCOME(DELETED) || item->omitted == OUTCOME(REQUEUED)) {
+        item->omitted = OUTCOME(UNKNOWN);
+    }
 }
 
 static void put_listed(struct queue *q, const Mq__QueueReport *c, const Mq__QueueItem *i)
@@ -191,6 +194,9 @@ static void put_listed(struct queue *q, const Mq__QueueReport *c, const Mq__Queu
     q->item.missing_ms = 0;
     q->item.recipients_omitted = i->recipients_omitted;
     merge_recipients(&q->item, i);
+    if (q->item.recipients_omitted > 0 && q->item.omitted == OUTCOME(OPEN)) {
+        q->item.omitted = OUTCOME(UNKNOWN);
+    }
     queue_item_put(q);
 }
 
@@ -205,6 +211,9 @@ static void settle(struct item_row *item, uint8_t outcome, uint64_t at)
             r->outcome = outcome;
             r->at = at;
         }
+    }
+    if (item->omitted == OUTCOME(UNKNOWN)) {
+        item->omitted = outcome;
     }
 }
 
@@ -298,8 +307,11 @@ static void settle_recipient(struct item_row *item, const Mq__QueueEvent *e)
     if (alias) {
         r = find_recipient(item, apply_text(e->orig_recipient));
     }
-    if (r == NULL) {
-        return; /* omitted, or done with before the item was first listed */
+    if (r == NULL) { /* omitted, or done with before the item was first listed */
+        if (item->omitted == OUTCOME(UNKNOWN) && outcome == OUTCOME(BOUNCED)) {
+            item->omitted = outcome; /* a delivery says nothing of the others */
+        }
+        return;
     }
     if (r->outcome == OUTCOME(OPEN) || r->outcome == OUTCOME(UNKNOWN) ||
         (alias && r->outcome == OUTCOME(DELIVERED))) {

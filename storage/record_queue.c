@@ -120,8 +120,9 @@ size_t item_row_encode(const struct item_row *r, uint8_t *out)
 {
     struct pen p = {out};
     bool claimed = r->claim.position != 0;
+    bool omits = r->omitted != MQ__QUEUE_RECIPIENT__OUTCOME__OPEN;
     w8(&p, (uint8_t)((r->forced_expire ? 1 : 0) | (r->closed ? 2 : 0) | (r->certain ? 4 : 0) |
-                     (claimed ? 8 : 0)));
+                     (claimed ? 8 : 0) | (omits ? 16 : 0)));
     w8(&p, r->state);
     w8(&p, r->missing);
     w8(&p, r->recipient_count);
@@ -135,6 +136,9 @@ size_t item_row_encode(const struct item_row *r, uint8_t *out)
     if (claimed) {
         w64(&p, r->claim.epoch);
         w64(&p, r->claim.position);
+    }
+    if (omits) {
+        w8(&p, r->omitted);
     }
     w16(&p, (uint16_t)r->sender.size);
     wbytes(&p, r->sender.data, r->sender.size);
@@ -166,9 +170,11 @@ enum status item_row_decode(struct bytes b, struct item_row *out_r)
     out_r->closed_at = r64(&e);
     out_r->claim.epoch = (bits & 8) != 0 ? r64(&e) : 0;
     out_r->claim.position = (bits & 8) != 0 ? r64(&e) : 0;
+    out_r->omitted = (bits & 16) != 0 ? r8(&e) : MQ__QUEUE_RECIPIENT__OUTCOME__OPEN;
     out_r->sender = rbytes(&e, r16(&e));
     out_r->successor = rbytes(&e, r8(&e));
-    if (out_r->state >= QUEUE_STATES || out_r->recipient_count > QUEUE_RECIPIENTS_MAX ||
+    if (out_r->omitted > MQ__QUEUE_RECIPIENT__OUTCOME__UNKNOWN || out_r->state >= QUEUE_STATES ||
+        out_r->recipient_count > QUEUE_RECIPIENTS_MAX ||
         out_r->sender.size > QUEUE_ADDRESS_BYTES_MAX ||
         out_r->successor.size > QUEUE_ID_BYTES_MAX || b.size > ITEM_ROW_BYTES_MAX) {
         return STATUS_CORRUPT;
@@ -179,18 +185,21 @@ enum status item_row_decode(struct bytes b, struct item_row *out_r)
     return whole(&e);
 }
 
+uint8_t outcome_worse(uint8_t a, uint8_t b)
+{
+    static const uint8_t ranks[] = {
+        [MQ__QUEUE_RECIPIENT__OUTCOME__OPEN] = 0,     [MQ__QUEUE_RECIPIENT__OUTCOME__DELIVERED] = 1,
+        [MQ__QUEUE_RECIPIENT__OUTCOME__REQUEUED] = 2, [MQ__QUEUE_RECIPIENT__OUTCOME__DELETED] = 3,
+        [MQ__QUEUE_RECIPIENT__OUTCOME__EXPIRED] = 4,  [MQ__QUEUE_RECIPIENT__OUTCOME__BOUNCED] = 5,
+        [MQ__QUEUE_RECIPIENT__OUTCOME__UNKNOWN] = 6};
+    return ranks[b] > ranks[a] ? b : a;
+}
+
 uint8_t item_outcome(const struct item_row *r)
 {
-    static const uint8_t worst_first[] = {
-        MQ__QUEUE_RECIPIENT__OUTCOME__UNKNOWN,  MQ__QUEUE_RECIPIENT__OUTCOME__BOUNCED,
-        MQ__QUEUE_RECIPIENT__OUTCOME__EXPIRED,  MQ__QUEUE_RECIPIENT__OUTCOME__DELETED,
-        MQ__QUEUE_RECIPIENT__OUTCOME__REQUEUED, MQ__QUEUE_RECIPIENT__OUTCOME__DELIVERED};
-    for (unsigned w = 0; w < sizeof(worst_first); w++) {
-        for (unsigned i = 0; i < r->recipient_count; i++) {
-            if (r->recipients[i].outcome == worst_first[w]) {
-                return worst_first[w];
-            }
-        }
+    uint8_t worst = r->omitted;
+    for (unsigned i = 0; i < r->recipient_count; i++) {
+        worst = outcome_worse(worst, r->recipients[i].outcome);
     }
-    return MQ__QUEUE_RECIPIENT__OUTCOME__OPEN;
+    return worst;
 }

@@ -56,6 +56,8 @@ struct item_row {
     bool certain; /* closed by the log, not by sweeps */
     uint8_t missing;
     uint8_t recipient_count;
+    /* Of the recipients without a row: OPEN while there were none, else UNKNOWN, or the worse end that the log told of one. */
+    uint8_t omitted;
     uint32_t recipients_omitted;
     uint64_t size;
     uint64_t missing_ms; /* the complete sweep that missed it last */
@@ -80,7 +82,9 @@ size_t queue_row_encode(const struct queue_row *r, uint8_t *out);
 enum status queue_row_decode(struct bytes b, struct queue_row *out_r);
 size_t item_row_encode(const struct item_row *r, uint8_t *out);
 enum status item_row_decode(struct bytes b, struct item_row *out_r);
-/* The worst of its recipients' outcomes; OPEN without any that has one. */
+/* The worse one for who waits for a mail; OPEN is none. */
+uint8_t outcome_worse(uint8_t a, uint8_t b);
+/* The worst of its recipients' outcomes, those without a row included; OPEN without any that has one. */
 uint8_t item_outcome(const struct item_row *r);
 
 #endif

@@ -278,6 +278,59 @@ static void the_log_closes_and_says_how(void)
     rig_close(&r);
 }
 
+static void list_many(struct rig *r, const char *id, uint64_t sweep_ms, uint64_t after_ms)
+{
+    struct page *p = page_new(r, sweep_ms, after_ms, 0);
+    page_item(p, id, 1000, STATE(ACTIVE), "bo@far.test", "")->recipients_omitted = 6;
+    CHECK_OK(page_end(r, p));
+}
+
+/* 70 recipients: one that has a row stands for the 64. */
+static void recipients_without_a_row_are_never_taken_for_delivered(void)
+{
+    struct rig r;
+    begin(&r);
+    static const char *const ids[] = {"bounced", "sent", "expired", "later"};
+    uint64_t sweep_ms = 2000000, after_ms = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        list_many(&r, ids[i], sweep_ms, after_ms);
+        after_ms = sweep_ms++;
+        CHECK_OK(event_run(&r, ids[i], 1500, EVENT(SENT), "bo@far.test"));
+        CHECK_OK(event_run(&r, ids[i], 1500, EVENT(SENT), "nr65@far.test"));
+    }
+    CHECK_OK(event_run(&r, "bounced", 1500, EVENT(BOUNCED), "nr66@far.test"));
+    CHECK_OK(event_run(&r, "bounced", 1500, EVENT(SENT), "nr67@far.test"));
+    CHECK_OK(event_run(&r, "expired", 1500, EVENT(EXPIRED), ""));
+    /* None is omitted any more, but those that were have ended, and nobody said how. */
+    struct page *p = page_new(&r, sweep_ms, after_ms, 0);
+    page_item(p, "later", 1000, STATE(ACTIVE), "bo@far.test", "");
+    CHECK_OK(page_end(&r, p));
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_OK(event_run(&r, ids[i], 1501, EVENT(REMOVED), ""));
+    }
+    CHECK_EQ(fate(&r, "bounced"), FATE(BOUNCED));
+    CHECK_EQ(fate(&r, "sent"), FATE(UNKNOWN));
+    CHECK_EQ(fate(&r, "expired"), FATE(EXPIRED));
+    CHECK_EQ(fate(&r, "later"), FATE(UNKNOWN));
+    rig_check_digest(&r);
+    rig_close(&r);
+}
+
+static void deleted_with_all_its_recipients_and_listed_again_nothing_is_known_of_them(void)
+{
+    struct rig r;
+    begin(&r);
+    list_many(&r, "a1", 2000000, 0);
+    CHECK_OK(event_run(&r, "a1", 1500, EVENT(DELETED), ""));
+    CHECK_EQ(fate(&r, "a1"), FATE(DELETED));
+    list_many(&r, "a1", 2010000, 2000000);
+    CHECK_EQ(fate(&r, "a1"), OPEN_NOW);
+    CHECK_OK(event_run(&r, "a1", 2011, EVENT(SENT), "bo@far.test"));
+    CHECK_OK(event_run(&r, "a1", 2011, EVENT(REMOVED), ""));
+    CHECK_EQ(fate(&r, "a1"), FATE(UNKNOWN));
+    rig_close(&r);
+}
+
 static void what_vanished_is_explained_by_the_log_later(void)
 {
     struct rig r;
@@ -747,6 +800,8 @@ CHECK_MAIN
     RUN(pages_follow_each_other_and_a_retry_is_answered_like_the_first);
     RUN(only_the_holder_of_the_lease_reports);
     RUN(the_log_closes_and_says_how);
+    RUN(recipients_without_a_row_are_never_taken_for_delivered);
+    RUN(deleted_with_all_its_recipients_and_listed_again_nothing_is_known_of_them);
     RUN(what_vanished_is_explained_by_the_log_later);
     RUN(a_recipient_no_longer_listed_is_done_with_and_the_log_says_how);
     RUN(what_is_listed_lives);
