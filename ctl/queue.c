@@ -279,7 +279,7 @@ static void show_item(void *arg, const Mq__QueueRow *row)
                 span_format(now_s > i->arrival ? (now_s - i->arrival) * 1000 : 0, age),
                 i->forced_expire ? ", is told to expire" : "");
     if (row->closed && row->successor[0] != '\0') {
-        screen_line(s, "it was requeued and goes on as %s", row->successor);
+        screen_line(s, "it goes on as %s", row->successor);
     } else if (row->closed && row->closed_at == 0) {
         screen_line(s, "two sweeps running did not find it, and the log has not said why");
     } else if (!row->closed && row->missing > 0) {

@@ -133,8 +133,16 @@ static struct recipient_row *find_recipient(struct item_row *item, struct bytes 
     return NULL;
 }
 
+/* Postfix lists it after it ended by the log, by a sweep that began later: it waits. An expired one is listed until its bounce is sent. */
+static bool waits_again(const struct recipient_row *r, uint64_t sweep_ms)
+{
+    return r->outcome == OUTCOME(UNKNOWN) ||
+           (r->outcome != OUTCOME(OPEN) && r->outcome != OUTCOME(EXPIRED) &&
+            sweep_ms / 1000 > r->at + QUEUE_CLOCK_S);
+}
+
 /* Those listed wait; those of before that are not listed any more are done, and the log says how. */
-static void merge_recipients(struct item_row *item, const Mq__QueueItem *c)
+static void merge_recipients(struct item_row *item, const Mq__QueueItem *c, uint64_t sweep_ms)
 {
     uint64_t listed = 0;
     for (size_t i = 0; i < c->n_recipients; i++) {
@@ -148,7 +156,7 @@ static void merge_recipients(struct item_row *item, const Mq__QueueItem *c)
             continue;
         }
         listed |= UINT64_C(1) << (r - item->recipients);
-        if (r->outcome == OUTCOME(UNKNOWN)) {
+        if (waits_again(r, sweep_ms)) {
             r->outcome = OUTCOME(OPEN);
         }
         if (r->outcome == OUTCOME(OPEN)) {
@@ -156,8 +164,9 @@ static void merge_recipients(struct item_row *item, const Mq__QueueItem *c)
         }
     }
     for (unsigned i = 0; i < item->recipient_count && c->recipients_omitted == 0; i++) {
-        if ((listed & (UINT64_C(1) << i)) == 0 && item->recipients[i].outcome == OUTCOME(OPEN)) {
-            item->recipients[i].outcome = OUTCOME(UNKNOWN);
+        struct recipient_row *r = &item->recipients[i];
+        if ((listed & (UINT64_C(1) << i)) == 0 && r->outcome == OUTCOME(OPEN)) {
+            r->outcome = r->told != OUTCOME(OPEN) ? r->told : OUTCOME(UNKNOWN);
         }
     }
 }
@@ -193,7 +202,7 @@ static void put_listed(struct queue *q, const Mq__QueueReport *c, const Mq__Queu
     q->item.missing = 0;
     q->item.missing_ms = 0;
     q->item.recipients_omitted = i->recipients_omitted;
-    merge_recipients(&q->item, i);
+    merge_recipients(&q->item, i, c->sweep_ms);
     if (q->item.recipients_omitted > 0 && q->item.omitted == OUTCOME(OPEN)) {
         q->item.omitted = OUTCOME(UNKNOWN);
     }
@@ -206,8 +215,11 @@ static void settle(struct item_row *item, uint8_t outcome, uint64_t at)
 {
     for (unsigned i = 0; i < item->recipient_count; i++) {
         struct recipient_row *r = &item->recipients[i];
-        if (r->outcome == OUTCOME(OPEN) ||
-            (r->outcome == OUTCOME(UNKNOWN) && outcome != OUTCOME(UNKNOWN))) {
+        if (outcome == OUTCOME(UNKNOWN) && r->outcome == OUTCOME(OPEN) &&
+            r->told != OUTCOME(OPEN)) {
+            r->outcome = r->told;
+        } else if (r->outcome == OUTCOME(OPEN) ||
+                   (r->outcome == OUTCOME(UNKNOWN) && outcome != OUTCOME(UNKNOWN))) {
             r->outcome = outcome;
             r->at = at;
         }
@@ -274,6 +286,16 @@ enum status apply_queue_report(struct apply *a, const Mq__QueueReport *c)
 
 /* ---- outcomes ---- */
 
+/* OPEN: it is no event of one recipient. */
+static uint8_t recipient_outcome(Mq__QueueEvent__Kind kind)
+{
+    return kind == EVENT(SENT)        ? OUTCOME(DELIVERED)
+           : kind == EVENT(BOUNCED)   ? OUTCOME(BOUNCED)
+           : kind == EVENT(FORWARDED) ? OUTCOME(REQUEUED)
+           : kind == EVENT(DISCARDED) ? OUTCOME(DELETED)
+                                      : OUTCOME(OPEN);
+}
+
 static enum status check_outcome(struct apply *a, const Mq__QueueOutcome *c)
 {
     if (c->n_events > QUEUE_EVENTS_MAX) {
@@ -284,9 +306,9 @@ static enum status check_outcome(struct apply *a, const Mq__QueueOutcome *c)
     }
     for (size_t i = 0; i < c->n_events; i++) {
         const Mq__QueueEvent *e = c->events[i];
-        bool of_recipient = e->kind == EVENT(SENT) || e->kind == EVENT(BOUNCED);
+        bool of_recipient = recipient_outcome(e->kind) != OUTCOME(OPEN);
         if (!queue_id_ok(apply_text(e->id)) || e->kind == EVENT(NONE) ||
-            (unsigned)e->kind > EVENT(REQUEUED) ||
+            (unsigned)e->kind > EVENT(DISCARDED) ||
             !text_ok(e->recipient, QUEUE_ADDRESS_BYTES_MAX) ||
             !text_ok(e->orig_recipient, QUEUE_ADDRESS_BYTES_MAX) ||
             !text_ok(e->reply, QUEUE_REPLY_BYTES_MAX) ||
@@ -298,14 +320,38 @@ static enum status check_outcome(struct apply *a, const Mq__QueueOutcome *c)
     return OK;
 }
 
-/* By its address, else by the one it had before aliases: then a bounce of one member outweighs the delivery to another. */
+static void settle_as(struct recipient_row *r, const Mq__QueueEvent *e, uint8_t outcome)
+{
+    r->outcome = outcome;
+    r->at = e->at;
+    r->reply = apply_text(e->reply);
+}
+
+/* One member of an alias: the recipient waits for as long as Postfix lists it, then it has come to the worst of what its members have. */
+static void settle_member(struct recipient_row *r, const Mq__QueueEvent *e, uint8_t outcome)
+{
+    uint8_t worst = outcome_worse(r->told, outcome);
+    r->told = worst;
+    if (worst != outcome) {
+        return;
+    }
+    if (r->outcome == OUTCOME(OPEN)) {
+        settle_as(r, e, OUTCOME(OPEN));
+    } else if (r->outcome == OUTCOME(UNKNOWN) || r->outcome == OUTCOME(DELIVERED) ||
+               r->outcome == OUTCOME(REQUEUED)) {
+        settle_as(r, e, worst);
+    }
+}
+
+/* By its address, else by the one it had before aliases. */
 static void settle_recipient(struct item_row *item, const Mq__QueueEvent *e)
 {
-    uint8_t outcome = e->kind == EVENT(SENT) ? OUTCOME(DELIVERED) : OUTCOME(BOUNCED);
+    uint8_t outcome = recipient_outcome(e->kind);
+    bool member = strcmp(e->recipient, e->orig_recipient) == 0;
     struct recipient_row *r = find_recipient(item, apply_text(e->recipient));
-    bool alias = r == NULL && e->orig_recipient[0] != '\0';
-    if (alias) {
+    if (r == NULL && e->orig_recipient[0] != '\0') {
         r = find_recipient(item, apply_text(e->orig_recipient));
+        member = true;
     }
     if (r == NULL) { /* omitted, or done with before the item was first listed */
         if (item->omitted == OUTCOME(UNKNOWN) && outcome == OUTCOME(BOUNCED)) {
@@ -313,11 +359,15 @@ static void settle_recipient(struct item_row *item, const Mq__QueueEvent *e)
         }
         return;
     }
-    if (r->outcome == OUTCOME(OPEN) || r->outcome == OUTCOME(UNKNOWN) ||
-        (alias && r->outcome == OUTCOME(DELIVERED))) {
-        r->outcome = outcome;
-        r->at = e->at;
-        r->reply = apply_text(e->reply);
+    if (member) {
+        settle_member(r, e, outcome);
+    } else if (r->outcome == OUTCOME(OPEN) || r->outcome == OUTCOME(UNKNOWN)) {
+        settle_as(r, e, outcome);
+    } else {
+        return;
+    }
+    if (e->kind == EVENT(FORWARDED) && item->successor.size == 0) {
+        item->successor = apply_text(e->successor);
     }
 }
 
@@ -331,6 +381,8 @@ static void put_event(struct queue *q, const Mq__QueueEvent *e)
     switch (e->kind) {
         case EVENT(SENT):
         case EVENT(BOUNCED):
+        case EVENT(FORWARDED):
+        case EVENT(DISCARDED):
             settle_recipient(item, e);
             break;
         case EVENT(EXPIRED):

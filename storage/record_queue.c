@@ -90,7 +90,7 @@ enum status queue_row_decode(struct bytes b, struct queue_row *out_r)
 
 static void write_recipient(struct pen *p, const struct recipient_row *r)
 {
-    w8(p, r->outcome);
+    w8(p, (uint8_t)(r->outcome | r->told << 4));
     w64(p, r->at);
     w16(p, (uint16_t)r->address.size);
     w16(p, (uint16_t)r->orig_address.size);
@@ -102,7 +102,9 @@ static void write_recipient(struct pen *p, const struct recipient_row *r)
 
 static void read_recipient(struct eye *e, struct recipient_row *r)
 {
-    r->outcome = r8(e);
+    uint8_t bits = r8(e);
+    r->outcome = bits & 15;
+    r->told = bits >> 4;
     r->at = r64(e);
     size_t address = r16(e);
     size_t orig_address = r16(e);
@@ -111,7 +113,8 @@ static void read_recipient(struct eye *e, struct recipient_row *r)
     r->orig_address = rbytes(e, orig_address);
     r->reply = rbytes(e, reply);
     if (address > QUEUE_ADDRESS_BYTES_MAX || orig_address > QUEUE_ADDRESS_BYTES_MAX ||
-        reply > QUEUE_REPLY_BYTES_MAX || r->outcome > MQ__QUEUE_RECIPIENT__OUTCOME__UNKNOWN) {
+        reply > QUEUE_REPLY_BYTES_MAX || r->outcome > MQ__QUEUE_RECIPIENT__OUTCOME__UNKNOWN ||
+        r->told > MQ__QUEUE_RECIPIENT__OUTCOME__UNKNOWN) {
         e->bad = true;
     }
 }

@@ -44,6 +44,8 @@ struct queue_row {
 
 struct recipient_row {
     uint8_t outcome; /* Mq__QueueRecipient__Outcome */
+    uint8_t
+        told; /* the same: the worst of what members of an alias came to so far; OPEN: nothing */
     uint64_t at;
     struct bytes address;
     struct bytes orig_address;

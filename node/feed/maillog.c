@@ -244,15 +244,34 @@ static void read_reply(struct reader *r, char out[POSTQUEUE_REPLY_MAX + 1])
     memcpy(out, text, strlen(text) + 1);
 }
 
+/* "sent" is what local says of a mail that goes on under another id, and discard of one that it throws away. */
+static bool sent_event(const struct reader *service, struct maillog_event *e)
+{
+    struct reader tag = *service;
+    struct reader reply = {e->reply, e->reply + strlen(e->reply)};
+    e->kind = MAILLOG_SENT;
+    if (skip(&tag, "discard") && at_end(&tag)) {
+        e->kind = MAILLOG_DISCARDED;
+    } else if (skip(&tag, "local") && at_end(&tag) && skip(&reply, "forwarded as ")) {
+        e->kind = MAILLOG_FORWARDED;
+        return read_id(&reply, e->successor) && at_end(&reply);
+    }
+    return true;
+}
+
 /* "to=<a@b>, orig_to=<c@d>, relay=..., delay=..., dsn=..., status=sent (250 ok)": nothing before the status can hold a comma but the
  * addresses. */
-static bool recipient_event(struct reader *r, struct maillog_event *e)
+static bool recipient_event(const struct reader *service, struct reader *r, struct maillog_event *e)
 {
+    struct reader tag = *service;
     if (!read_address(r, e->recipient) || e->recipient[0] == '\0') {
         return false;
     }
     if (skip(r, ", orig_to=") && !read_address(r, e->orig_recipient)) {
         return false;
+    }
+    if (e->orig_recipient[0] == '\0' && skip(&tag, "local") && at_end(&tag)) {
+        memcpy(e->orig_recipient, e->recipient, sizeof(e->recipient));
     }
     if (!find(r, ", status=")) {
         return false;
@@ -272,7 +291,7 @@ static bool recipient_event(struct reader *r, struct maillog_event *e)
         return false;
     }
     read_reply(r, e->reply);
-    return true;
+    return e->kind != MAILLOG_SENT || sent_event(service, e);
 }
 
 static bool qmgr_event(struct reader *r, struct maillog_event *e)
@@ -311,6 +330,7 @@ bool maillog_event(const struct maillog_entry *entry, const char *name, struct m
     if (!read_id(&r, out_e->id) || !skip(&r, ": ")) {
         return false;
     }
+    const struct reader service = tag;
     if ((skip(&tag, "qmgr") || skip(&tag, "oqmgr") || skip(&tag, "nqmgr")) && at_end(&tag)) {
         return qmgr_event(&r, out_e);
     }
@@ -321,5 +341,5 @@ bool maillog_event(const struct maillog_entry *entry, const char *name, struct m
     if (skip(&tag, "pickup") && at_end(&tag)) {
         return pickup_event(&r, out_e);
     }
-    return skip(&r, "to=") && recipient_event(&r, out_e);
+    return skip(&r, "to=") && recipient_event(&service, &r, out_e);
 }

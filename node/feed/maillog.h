@@ -18,10 +18,13 @@
 #define MAILLOG_LINE_MAX   8192u
 #define MAILLOG_CURSOR_MAX 300u
 
+/* Up to DISCARDED: of one recipient. */
 enum maillog_kind {
     MAILLOG_SENT,
     MAILLOG_BOUNCED,
     MAILLOG_DEFERRED,
+    MAILLOG_FORWARDED, /* local sent it on as `successor` */
+    MAILLOG_DISCARDED,
     MAILLOG_EXPIRED,  /* the message goes back to its sender; MAILLOG_REMOVED follows */
     MAILLOG_REMOVED,  /* qmgr has done with it */
     MAILLOG_DELETED,  /* postsuper -d */
@@ -33,7 +36,7 @@ struct maillog_event {
     uint64_t at; /* seconds since 1970; 0 = not known */
     char id[POSTQUEUE_ID_MAX + 1];
     char recipient[POSTQUEUE_ADDRESS_MAX + 1];
-    char orig_recipient[POSTQUEUE_ADDRESS_MAX + 1];
+    char orig_recipient[POSTQUEUE_ADDRESS_MAX + 1]; /* of local always: it may be one of several */
     char reply[POSTQUEUE_REPLY_MAX + 1];
     char successor[POSTQUEUE_ID_MAX + 1];
 };

@@ -82,6 +82,8 @@ enum status queue_wire_event(struct buffer *pieces, const struct maillog_event *
         [MAILLOG_REMOVED] = MQ__QUEUE_EVENT__KIND__REMOVED,
         [MAILLOG_DELETED] = MQ__QUEUE_EVENT__KIND__DELETED,
         [MAILLOG_REQUEUED] = MQ__QUEUE_EVENT__KIND__REQUEUED,
+        [MAILLOG_FORWARDED] = MQ__QUEUE_EVENT__KIND__FORWARDED,
+        [MAILLOG_DISCARDED] = MQ__QUEUE_EVENT__KIND__DISCARDED,
     };
     Mq__QueueEvent m = MQ__QUEUE_EVENT__INIT;
     m.id = (char *)e->id;

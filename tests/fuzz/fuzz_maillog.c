@@ -23,8 +23,8 @@ static void event(const struct maillog_entry *e)
     }
     must(v.kind <= MAILLOG_REQUEUED);
     must(v.id[0] != '\0');
-    must((v.recipient[0] != '\0') == (v.kind <= MAILLOG_DEFERRED));
-    must((v.successor[0] != '\0') == (v.kind == MAILLOG_REQUEUED));
+    must((v.recipient[0] != '\0') == (v.kind <= MAILLOG_DISCARDED));
+    must((v.successor[0] != '\0') == (v.kind == MAILLOG_REQUEUED || v.kind == MAILLOG_FORWARDED));
     text(v.id, POSTQUEUE_ID_MAX);
     text(v.recipient, POSTQUEUE_ADDRESS_MAX);
     text(v.orig_recipient, POSTQUEUE_ADDRESS_MAX);
@@ -46,9 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         event(&e);
     }
     e = (struct maillog_entry){0, {"postfix/smtp", 12}, {line, size}};
-    for (unsigned i = 0; i < 4; i++) {
-        static const char *const tags[] = {"postfix/smtp", "postfix/qmgr", "postfix/pickup",
-                                           "postfix/postsuper"};
+    for (unsigned i = 0; i < 6; i++) {
+        static const char *const tags[] = {"postfix/smtp",      "postfix/qmgr",  "postfix/pickup",
+                                           "postfix/postsuper", "postfix/local", "postfix/discard"};
         e.tag = (struct maillog_part){tags[i], strlen(tags[i])};
         event(&e);
     }

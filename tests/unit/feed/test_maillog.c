@@ -43,6 +43,46 @@ static void deliveries_and_bounces_name_recipient_reply_and_time(void)
     CHECK_EQ(event.kind, MAILLOG_DEFERRED);
 }
 
+static void sent_is_not_delivered_when_it_goes_on_or_is_thrown_away(void)
+{
+    static const char head[] = "3F2A: to=<ada@in.test>, relay=local, delay=1, dsn=2.0.0, status=";
+    char text[200];
+    snprintf(text, sizeof(text), "%ssent (forwarded as 4jYkWd0SCDz1SyCF)", head);
+    CHECK(parse("postfix/local", text));
+    CHECK_EQ(event.kind, MAILLOG_FORWARDED);
+    CHECK_STR_EQ(event.id, "3F2A");
+    CHECK_STR_EQ(event.successor, "4jYkWd0SCDz1SyCF");
+    CHECK_STR_EQ(event.recipient, "ada@in.test");
+    CHECK_STR_EQ(event.reply, "forwarded as 4jYkWd0SCDz1SyCF");
+    CHECK(parse("postfix/smtp", text)); /* another server's words */
+    CHECK_EQ(event.kind, MAILLOG_SENT);
+    CHECK_STR_EQ(event.successor, "");
+    snprintf(text, sizeof(text), "%ssent (forwarded as an attachment)", head);
+    CHECK(!parse("postfix/local", text));
+    snprintf(text, sizeof(text), "%ssent (delivered to mailbox)", head);
+    CHECK(parse("postfix/local", text));
+    CHECK_EQ(event.kind, MAILLOG_SENT);
+    snprintf(text, sizeof(text), "%sbounced (forwarded as 4jYkWd0SCDz1SyCF)", head);
+    CHECK(parse("postfix/local", text));
+    CHECK_EQ(event.kind, MAILLOG_BOUNCED);
+    CHECK(parse("postfix/discard",
+                "3F2A: to=<a@b>, relay=none, delay=1, dsn=2.0.0, status=sent (example.com)"));
+    CHECK_EQ(event.kind, MAILLOG_DISCARDED);
+    CHECK_STR_EQ(event.orig_recipient, "");
+}
+
+/* An alias to files or commands has a line for each, and all of them name the alias. */
+static void a_line_of_local_may_be_one_of_several(void)
+{
+    CHECK(parse(
+        "postfix/local",
+        "3F2A: to=<list@in.test>, relay=local, delay=1, status=sent (delivered to file: /x)"));
+    CHECK_STR_EQ(event.orig_recipient, "list@in.test");
+    CHECK(parse("postfix/local",
+                "3F2A: to=<ada@in.test>, orig_to=<list@in.test>, relay=local, status=sent (ok)"));
+    CHECK_STR_EQ(event.orig_recipient, "list@in.test");
+}
+
 static void the_end_of_an_item_is_told_by_qmgr_postsuper_and_pickup(void)
 {
     CHECK(parse("postfix/qmgr", "3F2A: removed"));
@@ -138,6 +178,8 @@ CHECK_MAIN
     setenv("TZ", "UTC", 1);
     tzset();
     RUN(deliveries_and_bounces_name_recipient_reply_and_time);
+    RUN(sent_is_not_delivered_when_it_goes_on_or_is_thrown_away);
+    RUN(a_line_of_local_may_be_one_of_several);
     RUN(the_end_of_an_item_is_told_by_qmgr_postsuper_and_pickup);
     RUN(everything_else_says_nothing_about_an_end);
     RUN(an_address_cannot_look_like_an_end);

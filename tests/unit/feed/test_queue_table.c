@@ -143,6 +143,10 @@ static void a_report_is_its_head_and_its_pieces(void)
     buffer_clear(&out);
     struct maillog_event e = {.kind = MAILLOG_REQUEUED, .at = 5, .id = "old", .successor = "new"};
     CHECK_OK(queue_wire_event(&pieces, &e));
+    e.kind = MAILLOG_FORWARDED;
+    CHECK_OK(queue_wire_event(&pieces, &e));
+    e.kind = MAILLOG_DISCARDED;
+    CHECK_OK(queue_wire_event(&pieces, &e));
     CHECK_OK(
         queue_wire_outcome(&name, "file 1 2 3 4", (struct bytes){pieces.data, pieces.size}, &out));
     c = mq__command__unpack(NULL, out.size, out.data);
@@ -150,6 +154,8 @@ static void a_report_is_its_head_and_its_pieces(void)
     CHECK_STR_EQ(c->queue_outcome->position, "file 1 2 3 4");
     CHECK_EQ(c->queue_outcome->events[0]->kind, MQ__QUEUE_EVENT__KIND__REQUEUED);
     CHECK_STR_EQ(c->queue_outcome->events[0]->successor, "new");
+    CHECK_EQ(c->queue_outcome->events[1]->kind, MQ__QUEUE_EVENT__KIND__FORWARDED);
+    CHECK_EQ(c->queue_outcome->events[2]->kind, MQ__QUEUE_EVENT__KIND__DISCARDED);
     mq__command__free_unpacked(c, NULL);
     buffer_deinit(&pieces);
     buffer_deinit(&out);

@@ -210,4 +210,49 @@ __attribute__((unused)) static Mq__QueryResult *rig_queues(struct rig *r)
     return rig_queues_page(r, none, none, 0);
 }
 
+/* ---- in a line ---- */
+
+/* One item (of this id), by outcome; CLOSED_NOT: it is open. */
+enum { OPEN_NOW = -1, ABSENT = -2 };
+
+__attribute__((unused)) static int fate(struct rig *r, const char *id)
+{
+    Mq__QueryResult *result = rig_items(r, id, true);
+    int outcome = ABSENT;
+    if (result->n_queue_items > 0) {
+        const Mq__QueueRow *row = result->queue_items[result->n_queue_items - 1];
+        outcome = row->closed ? (int)row->outcome : OPEN_NOW;
+    }
+    mq__query_result__free_unpacked(result, NULL);
+    return outcome;
+}
+
+__attribute__((unused)) static void queue_stand(struct rig *r)
+{
+    rig_open(r, 1);
+    queue_open(r);
+}
+
+/* An empty complete sweep. */
+__attribute__((unused)) static void sweep(struct rig *r, uint64_t sweep_ms, uint64_t after_ms)
+{
+    CHECK_OK(page_end(r, page_new(r, sweep_ms, after_ms, 0)));
+}
+
+__attribute__((unused)) static void listed(struct rig *r, const char *id, uint64_t sweep_ms,
+                                           uint64_t after_ms)
+{
+    struct page *p = page_new(r, sweep_ms, after_ms, 0);
+    page_item(p, id, 1000, STATE(DEFERRED), "bo@far.test", "connection refused");
+    CHECK_OK(page_end(r, p));
+}
+
+__attribute__((unused)) static void missing(struct rig *r, const char *id, uint64_t sweep_ms,
+                                            uint64_t after_ms)
+{
+    struct page *p = page_new(r, sweep_ms, after_ms, 0);
+    page_missing(p, id, 1000);
+    CHECK_OK(page_end(r, p));
+}
+
 #endif

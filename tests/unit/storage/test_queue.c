@@ -1,51 +1,10 @@
-/* Mail queues: sweeps and what they may close, what the log explains, bounds, time, filters; and a random Postfix against its model. */
+/* Mail queues: sweeps and what they may close, bounds, time, filters; and a random Postfix against its model. */
 #include "tests/unit/storage/queue_rig.h"
-
-/* One item (of this id), by outcome; CLOSED_NOT: it is open. */
-enum { OPEN_NOW = -1, ABSENT = -2 };
-
-static int fate(struct rig *r, const char *id)
-{
-    Mq__QueryResult *result = rig_items(r, id, true);
-    int outcome = ABSENT;
-    if (result->n_queue_items > 0) {
-        const Mq__QueueRow *row = result->queue_items[result->n_queue_items - 1];
-        outcome = row->closed ? (int)row->outcome : OPEN_NOW;
-    }
-    mq__query_result__free_unpacked(result, NULL);
-    return outcome;
-}
-
-static void begin(struct rig *r)
-{
-    rig_open(r, 1);
-    queue_open(r);
-}
-
-/* An empty complete sweep. */
-static void sweep(struct rig *r, uint64_t sweep_ms, uint64_t after_ms)
-{
-    CHECK_OK(page_end(r, page_new(r, sweep_ms, after_ms, 0)));
-}
-
-static void listed(struct rig *r, const char *id, uint64_t sweep_ms, uint64_t after_ms)
-{
-    struct page *p = page_new(r, sweep_ms, after_ms, 0);
-    page_item(p, id, 1000, STATE(DEFERRED), "bo@far.test", "connection refused");
-    CHECK_OK(page_end(r, p));
-}
-
-static void missing(struct rig *r, const char *id, uint64_t sweep_ms, uint64_t after_ms)
-{
-    struct page *p = page_new(r, sweep_ms, after_ms, 0);
-    page_missing(p, id, 1000);
-    CHECK_OK(page_end(r, p));
-}
 
 static void an_item_is_shown_as_it_was_reported(void)
 {
     struct rig r;
-    begin(&r);
+    queue_stand(&r);
     struct page *p = page_new(&r, 2000000, 0, 0);
     Mq__QueueItem *i = page_item(p, "4jYk1", 1000, STATE(HOLD), "bo@far.test", "refused");
     i->recipients_omitted = 7;
@@ -83,7 +42,7 @@ static void an_item_is_shown_as_it_was_reported(void)
 static void a_sweep_closes_what_two_complete_ones_running_missed(void)
 {
     struct rig r;
-    begin(&r);
+    queue_stand(&r);
     listed(&r, "a1", 2000000, 0);
     missing(&r, "a1", 2010000, 2000000);
     CHECK_EQ(fate(&r, "a1"), OPEN_NOW);
@@ -108,7 +67,7 @@ static void a_sweep_closes_what_two_complete_ones_running_missed(void)
 static void a_sweep_that_did_not_end_completely_closes_nothing(void)
 {
     struct rig r;
-    begin(&r);
+    queue_stand(&r);
     listed(&r, "a1", 2000000, 0);
     struct page *p = page_new(&r, 2010000, 2000000, 0);
     page_missing(p, "a1", 1000);
@@ -134,7 +93,7 @@ static void a_sweep_that_did_not_end_completely_closes_nothing(void)
 static void an_item_younger_than_the_sweep_is_not_missing(void)
 {
     struct rig r;
-    begin(&r);
+    queue_stand(&r);
     listed(&r, "a1", 900000, 0); /* arrival 1000 s */
     missing(&r, "a1", 1000000, 900000);
     missing(&r, "a1", 1000500, 1000000);
@@ -169,7 +128,7 @@ static void the_site_of_a_queue_is_recorded_and_stays(void)
     char long_one[SITE_BYTES_MAX + 2];
     memset(long_one, 's', sizeof(long_one) - 1);
     long_one[sizeof(long_one) - 1] = '\0';
-    begin(&r);
+    queue_stand(&r);
     sweep(&r, 2000000, 0);
     check_site(&r, "", "");
     sweep_at(&r, "beijing", 2010000, 2000000, OK);
@@ -189,7 +148,7 @@ static void the_site_of_a_queue_is_recorded_and_stays(void)
 static void pages_follow_each_other_and_a_retry_is_answered_like_the_first(void)
 {
     struct rig r;
-    begin(&r);
+    queue_stand(&r);
     struct page *p = page_new(&r, 2000000, 0, 1);
     CHECK_EQ(page_run(&r, p), STATUS_NOT_NEXT);
     p = page_new(&r, 2000000, 5, 0);
@@ -219,7 +178,7 @@ static void pages_follow_each_other_and_a_retry_is_answered_like_the_first(void)
 static void only_the_holder_of_the_lease_reports(void)
 {
     struct rig r;
-    begin(&r);
+    queue_stand(&r);
     struct page *p = page_new(&r, 2000000, 0, 0);
     p->token.position++;
     CHECK_EQ(page_run(&r, p), STATUS_STALE_TOKEN);
@@ -234,197 +193,12 @@ static void only_the_holder_of_the_lease_reports(void)
     rig_close(&r);
 }
 
-static void the_log_closes_and_says_how(void)
-{
-    struct rig r;
-    begin(&r);
-    static const char *const ids[] = {"sent",    "bounced",  "expired",
-                                      "deleted", "requeued", "silent"};
-    struct page *p = page_new(&r, 2000000, 0, 0);
-    for (unsigned i = 0; i < 6; i++) {
-        page_item(p, ids[i], 1000, STATE(ACTIVE), "bo@far.test", "");
-    }
-    CHECK_OK(page_end(&r, p));
-    CHECK_OK(event_run(&r, "sent", 1500, EVENT(SENT), "bo@far.test"));
-    CHECK_EQ(fate(&r, "sent"), OPEN_NOW);
-    CHECK_OK(event_run(&r, "bounced", 1500, EVENT(BOUNCED), "bo@far.test"));
-    CHECK_OK(event_run(&r, "expired", 1500, EVENT(EXPIRED), ""));
-    CHECK_OK(event_run(&r, "deleted", 1500, EVENT(DELETED), ""));
-    CHECK_OK(event_full(&r, "requeued", 1500, EVENT(REQUEUED), "", "", "again"));
-    for (unsigned i = 0; i < 6; i++) {
-        if (i != 3 && i != 4) {
-            CHECK_OK(event_run(&r, ids[i], 1501, EVENT(REMOVED), ""));
-        }
-    }
-    CHECK_EQ(fate(&r, "sent"), FATE(DELIVERED));
-    CHECK_EQ(fate(&r, "bounced"), FATE(BOUNCED));
-    CHECK_EQ(fate(&r, "expired"), FATE(EXPIRED));
-    CHECK_EQ(fate(&r, "deleted"), FATE(DELETED));
-    CHECK_EQ(fate(&r, "requeued"), FATE(REQUEUED));
-    CHECK_EQ(fate(&r, "silent"), FATE(UNKNOWN)); /* removed, but nobody saw what became of it */
-    CHECK_OK(event_run(&r, "nobody", 1501, EVENT(REMOVED), "")); /* passed over */
-    CHECK_EQ(fate(&r, "nobody"), ABSENT);
-    Mq__QueryResult *result = rig_items(&r, "requeued", true);
-    CHECK_STR_EQ(result->queue_items[0]->successor, "again");
-    mq__query_result__free_unpacked(result, NULL);
-    result = rig_queues(&r);
-    CHECK_EQ(result->queues[0]->open, 0);
-    CHECK_EQ(result->queues[0]->bytes, 0);
-    CHECK_EQ(result->queues[0]->closed, 6);
-    CHECK_EQ(result->queues[0]->unknown, 1);
-    CHECK_STR_EQ(result->queues[0]->position, "file 1 1501");
-    mq__query_result__free_unpacked(result, NULL);
-    rig_check_digest(&r);
-    rig_close(&r);
-}
-
-static void list_many(struct rig *r, const char *id, uint64_t sweep_ms, uint64_t after_ms)
-{
-    struct page *p = page_new(r, sweep_ms, after_ms, 0);
-    page_item(p, id, 1000, STATE(ACTIVE), "bo@far.test", "")->recipients_omitted = 6;
-    CHECK_OK(page_end(r, p));
-}
-
-/* 70 recipients: one that has a row stands for the 64. */
-static void recipients_without_a_row_are_never_taken_for_delivered(void)
-{
-    struct rig r;
-    begin(&r);
-    static const char *const ids[] = {"bounced", "sent", "expired", "later"};
-    uint64_t sweep_ms = 2000000, after_ms = 0;
-    for (unsigned i = 0; i < 4; i++) {
-        list_many(&r, ids[i], sweep_ms, after_ms);
-        after_ms = sweep_ms++;
-        CHECK_OK(event_run(&r, ids[i], 1500, EVENT(SENT), "bo@far.test"));
-        CHECK_OK(event_run(&r, ids[i], 1500, EVENT(SENT), "nr65@far.test"));
-    }
-    CHECK_OK(event_run(&r, "bounced", 1500, EVENT(BOUNCED), "nr66@far.test"));
-    CHECK_OK(event_run(&r, "bounced", 1500, EVENT(SENT), "nr67@far.test"));
-    CHECK_OK(event_run(&r, "expired", 1500, EVENT(EXPIRED), ""));
-    /* None is omitted any more, but those that were have ended, and nobody said how. */
-    struct page *p = page_new(&r, sweep_ms, after_ms, 0);
-    page_item(p, "later", 1000, STATE(ACTIVE), "bo@far.test", "");
-    CHECK_OK(page_end(&r, p));
-    for (unsigned i = 0; i < 4; i++) {
-        CHECK_OK(event_run(&r, ids[i], 1501, EVENT(REMOVED), ""));
-    }
-    CHECK_EQ(fate(&r, "bounced"), FATE(BOUNCED));
-    CHECK_EQ(fate(&r, "sent"), FATE(UNKNOWN));
-    CHECK_EQ(fate(&r, "expired"), FATE(EXPIRED));
-    CHECK_EQ(fate(&r, "later"), FATE(UNKNOWN));
-    rig_check_digest(&r);
-    rig_close(&r);
-}
-
-static void deleted_with_all_its_recipients_and_listed_again_nothing_is_known_of_them(void)
-{
-    struct rig r;
-    begin(&r);
-    list_many(&r, "a1", 2000000, 0);
-    CHECK_OK(event_run(&r, "a1", 1500, EVENT(DELETED), ""));
-    CHECK_EQ(fate(&r, "a1"), FATE(DELETED));
-    list_many(&r, "a1", 2010000, 2000000);
-    CHECK_EQ(fate(&r, "a1"), OPEN_NOW);
-    CHECK_OK(event_run(&r, "a1", 2011, EVENT(SENT), "bo@far.test"));
-    CHECK_OK(event_run(&r, "a1", 2011, EVENT(REMOVED), ""));
-    CHECK_EQ(fate(&r, "a1"), FATE(UNKNOWN));
-    rig_close(&r);
-}
-
-static void what_vanished_is_explained_by_the_log_later(void)
-{
-    struct rig r;
-    begin(&r);
-    listed(&r, "a1", 2000000, 0);
-    missing(&r, "a1", 2010000, 2000000);
-    missing(&r, "a1", 2020000, 2010000);
-    CHECK_EQ(fate(&r, "a1"), FATE(UNKNOWN));
-    CHECK_OK(event_run(&r, "a1", 2005, EVENT(SENT), "bo@far.test"));
-    CHECK_EQ(fate(&r, "a1"), FATE(DELIVERED));
-    CHECK_OK(event_run(&r, "a1", 2005, EVENT(REMOVED), ""));
-    CHECK_EQ(fate(&r, "a1"), FATE(DELIVERED));
-    Mq__QueryResult *result = rig_queues(&r);
-    CHECK_EQ(result->queues[0]->closed, 1);
-    CHECK_EQ(result->queues[0]->unknown, 0);
-    mq__query_result__free_unpacked(result, NULL);
-    rig_check_digest(&r);
-    rig_close(&r);
-}
-
-static void a_recipient_no_longer_listed_is_done_with_and_the_log_says_how(void)
-{
-    struct rig r;
-    begin(&r);
-    struct page *p = page_new(&r, 2000000, 0, 0);
-    page_item(p, "a1", 1000, STATE(ACTIVE), "bo@far.test", "");
-    page_recipient(p, "list@far.test");
-    CHECK_OK(page_end(&r, p));
-    listed(&r, "a1", 2010000, 2000000); /* bo alone */
-    Mq__QueryResult *result = rig_items(&r, "a1", false);
-    CHECK_EQ(result->queue_items[0]->item->recipients[0]->outcome, FATE(OPEN));
-    CHECK_STR_EQ(result->queue_items[0]->item->recipients[0]->reply, "connection refused");
-    CHECK_EQ(result->queue_items[0]->item->recipients[1]->outcome, FATE(UNKNOWN));
-    mq__query_result__free_unpacked(result, NULL);
-    /* By the address before aliases; a bounce of one member outweighs the delivery to another. */
-    CHECK_OK(event_full(&r, "a1", 2005, EVENT(SENT), "x@in.test", "list@far.test", ""));
-    CHECK_OK(event_full(&r, "a1", 2005, EVENT(BOUNCED), "y@in.test", "list@far.test", ""));
-    CHECK_OK(event_full(&r, "a1", 2005, EVENT(SENT), "z@in.test", "list@far.test", ""));
-    result = rig_items(&r, "a1", false);
-    CHECK_EQ(result->queue_items[0]->item->recipients[1]->outcome, FATE(BOUNCED));
-    CHECK_EQ(result->queue_items[0]->item->recipients[1]->at, 2005);
-    mq__query_result__free_unpacked(result, NULL);
-    rig_close(&r);
-}
-
-static void what_is_listed_lives(void)
-{
-    struct rig r;
-    begin(&r);
-    listed(&r, "a1", 2000000, 0);
-    missing(&r, "a1", 2010000, 2000000);
-    missing(&r, "a1", 2020000, 2010000);
-    CHECK_EQ(fate(&r, "a1"), FATE(UNKNOWN));
-    listed(&r, "a1", 2030000, 2020000);
-    CHECK_EQ(fate(&r, "a1"), OPEN_NOW);
-    CHECK_OK(event_run(&r, "a1", 2031, EVENT(DELETED), ""));
-    listed(&r, "a1", 2032000, 2030000); /* this listing began before it was gone */
-    CHECK_EQ(fate(&r, "a1"), FATE(DELETED));
-    listed(&r, "a1", 2040000, 2032000);
-    CHECK_EQ(fate(&r, "a1"), OPEN_NOW);
-    Mq__QueryResult *result = rig_queues(&r);
-    CHECK_EQ(result->queues[0]->open, 1);
-    CHECK_EQ(result->queues[0]->closed, 0);
-    mq__query_result__free_unpacked(result, NULL);
-    rig_check_digest(&r);
-    rig_close(&r);
-}
-
-static void a_queue_id_used_again_is_another_item(void)
-{
-    struct rig r;
-    begin(&r);
-    listed(&r, "3F2A", 2000000, 0);
-    struct page *p = page_new(&r, 2010000, 2000000, 0);
-    page_item(p, "3F2A", 2009, STATE(ACTIVE), "carl@far.test", "");
-    page_missing(p, "3F2A", 1000);
-    CHECK_OK(page_end(&r, p));
-    CHECK_OK(
-        event_run(&r, "3F2A", 2004, EVENT(SENT), "bo@far.test")); /* an old line: the first one */
-    CHECK_OK(event_run(&r, "3F2A", 2004, EVENT(REMOVED), ""));
-    Mq__QueryResult *result = rig_items(&r, "3F2A", true);
-    CHECK_EQ(result->n_queue_items, 2);
-    CHECK_EQ(result->queue_items[0]->outcome, FATE(DELIVERED));
-    CHECK(!result->queue_items[1]->closed);
-    mq__query_result__free_unpacked(result, NULL);
-    rig_close(&r);
-}
-
 static void closed_items_have_a_stated_number_and_age(void)
 {
     struct rig r;
     struct store_due due;
     char id[32];
-    begin(&r);
+    queue_stand(&r);
     uint64_t sweep_ms = 2000000, after_ms = 0;
     for (unsigned i = 0; i < QUEUE_CLOSED_MAX + 300; i += 300) {
         struct page *p = page_new(&r, sweep_ms, after_ms, 0);
@@ -485,7 +259,7 @@ static void items_are_listed_by_state_and_recipient_in_pages(void)
 {
     struct rig r;
     char id[32];
-    begin(&r);
+    queue_stand(&r);
     struct page *p = page_new(&r, 2000000, 0, 0);
     for (unsigned i = 0; i < 30; i++) {
         snprintf(id, sizeof(id), "q%02u", i);
@@ -529,7 +303,7 @@ static void items_are_listed_by_state_and_recipient_in_pages(void)
 #define HOSTS          200u
 #define HOST_QUEUES    16u /* as many as a feed has */
 #define BIG_HOST       80u
-#define BIG_HOST_COUNT 40u /* over the years: queues are never removed */
+#define BIG_HOST_COUNT 40u /* over the years: nobody had one forgotten */
 
 struct listing {
     unsigned n;
@@ -639,7 +413,7 @@ static void pages_of_queues_end_at_whole_hosts_and_make_up_the_whole(void)
 static void malformed_items_and_events_are_refused_without_a_trace(void)
 {
     struct rig r;
-    begin(&r);
+    queue_stand(&r);
     struct page *p = page_new(&r, 2000000, 0, 0);
     page_item(p, "a/b", 1000, STATE(HOLD), "bo@far.test", "");
     CHECK_EQ(page_end(&r, p), STATUS_INVALID);
@@ -741,7 +515,7 @@ static void a_random_postfix_ends_as_its_log_says_and_none_is_closed_that_lives(
     char id[16];
     random_init_seed(&random, check_seed());
     memset(models, 0, sizeof(models));
-    begin(&r);
+    queue_stand(&r);
     uint64_t sweep_ms = 2000000, after_ms = 0;
     for (unsigned round = 0; round < 200; round++) {
         sweep_ms += 10000;
@@ -799,13 +573,6 @@ CHECK_MAIN
     RUN(the_site_of_a_queue_is_recorded_and_stays);
     RUN(pages_follow_each_other_and_a_retry_is_answered_like_the_first);
     RUN(only_the_holder_of_the_lease_reports);
-    RUN(the_log_closes_and_says_how);
-    RUN(recipients_without_a_row_are_never_taken_for_delivered);
-    RUN(deleted_with_all_its_recipients_and_listed_again_nothing_is_known_of_them);
-    RUN(what_vanished_is_explained_by_the_log_later);
-    RUN(a_recipient_no_longer_listed_is_done_with_and_the_log_says_how);
-    RUN(what_is_listed_lives);
-    RUN(a_queue_id_used_again_is_another_item);
     RUN(closed_items_have_a_stated_number_and_age);
     RUN(items_are_listed_by_state_and_recipient_in_pages);
     RUN(pages_of_queues_end_at_whole_hosts_and_make_up_the_whole);
