@@ -295,6 +295,17 @@ const struct command commands[] = {
      .marks = LEADER,
      .examples = {{"queue assign mx1 mail-beijing", "its site's shard"}},
      .run = run_queue_assign},
+    {.words = "queue forget",
+     .summary = "drop what is recorded of a host's mail queues that are gone",
+     .text = "For a host or an instance that was taken out of service or renamed: until then its "
+             "messages count as waiting there. Refused while its feed reports it: stop that "
+             "first, its lease ends within a minute. The items go, those that have left too; "
+             "what was lost with a host stands only here, so save the report before.",
+     .args = "HOST [INSTANCE]",
+     .marks = LEADER,
+     .examples = {{"queue forget mx1", "all its instances"},
+                  {"queue forget mx1 postfix-out", "one of them"}},
+     .run = run_queue_forget},
     {.words = "dict get",
      .summary = "read a dictionary entry",
      .text = "Prints the value and nothing else, so that a script can use it.",

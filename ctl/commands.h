@@ -98,6 +98,7 @@ enum exit_code run_mailbox_touch(struct ctl *c);
 enum exit_code run_queue_list(struct ctl *c);
 enum exit_code run_queue_show(struct ctl *c);
 enum exit_code run_queue_assign(struct ctl *c);
+enum exit_code run_queue_forget(struct ctl *c);
 enum exit_code run_feed_list(struct ctl *c);
 enum exit_code run_feed_show(struct ctl *c);
 enum exit_code run_store_list(struct ctl *c);

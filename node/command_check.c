@@ -121,6 +121,7 @@ static uint32_t rights_for(Mq__Command__BodyCase body)
         case MQ__COMMAND__BODY_STORE_POSITION:
             return RIGHT_FEED;
         case MQ__COMMAND__BODY_USER_ASSIGN:
+        case MQ__COMMAND__BODY_QUEUE_FORGET:
             return RIGHT_ADMIN;
         default:
             return RIGHT_INTERNAL;

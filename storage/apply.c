@@ -123,6 +123,8 @@ static enum status dispatch(struct apply *a, const Mq__Command *c)
             return apply_queue_report(a, c->queue_report);
         case MQ__COMMAND__BODY_QUEUE_OUTCOME:
             return apply_queue_outcome(a, c->queue_outcome);
+        case MQ__COMMAND__BODY_QUEUE_FORGET:
+            return apply_queue_forget(a, c->queue_forget);
         case MQ__COMMAND__BODY_SETTING_SET:
             return apply_setting_set(a, c->setting_set);
         case MQ__COMMAND__BODY__NOT_SET:

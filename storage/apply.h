@@ -92,6 +92,7 @@ enum status apply_session_open(struct apply *a, const Mq__SessionOpen *c);
 enum status apply_session_close(struct apply *a, const Mq__SessionClose *c);
 enum status apply_queue_report(struct apply *a, const Mq__QueueReport *c);
 enum status apply_queue_outcome(struct apply *a, const Mq__QueueOutcome *c);
+enum status apply_queue_forget(struct apply *a, const Mq__QueueForget *c);
 enum status apply_store_position(struct apply *a, const Mq__StorePosition *c);
 enum status apply_tick(struct apply *a);
 

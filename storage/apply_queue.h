@@ -24,6 +24,7 @@ struct queue {
     uint32_t store;
     struct key key;
     struct queue_row row;
+    bool known; /* the queue has a row */
     /* the item at hand */
     struct key item_key;
     struct item_row item;
@@ -52,7 +53,7 @@ void queue_item_reopen(struct queue *q);
 /* 1..max letters and digits. */
 bool queue_id_ok(struct bytes id);
 
-/* Closed items of this queue that are old enough go; returns the rows touched. */
+/* Closed items of this queue that are old enough go, all of it if it is forgotten; returns the rows touched. */
 uint32_t queue_expire(struct apply *a, struct bytes what, uint32_t left);
 
 #endif

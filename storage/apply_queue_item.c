@@ -20,7 +20,7 @@ bool queue_id_ok(struct bytes id)
 
 /* ---- the queue ---- */
 
-/* Whatever it is at hand: the row may be absent. */
+/* The row may be absent. */
 static void load_queue(struct queue *q)
 {
     struct bytes value;
@@ -28,6 +28,7 @@ static void load_queue(struct queue *q)
     if (!rows_get(q->a->rows, TABLE_QUEUE, &q->key, &value)) {
         return;
     }
+    q->known = true;
     rows_fail(q->a->rows, queue_row_decode(value, &q->row));
     if (q->a->rows->failed == OK && q->row.position.size > 0) {
         memcpy(q->position, q->row.position.data, q->row.position.size);
@@ -55,11 +56,10 @@ static struct queue *queue_new(struct apply *a)
     return q;
 }
 
-enum status queue_begin(struct apply *a, const char *user, const char *instance,
-                        const Mq__Token *lease, struct queue **out_q)
+static enum status check_names(struct apply *a, const char *user, const char *instance,
+                               uint32_t *out_owner)
 {
-    enum status s;
-    struct lease_name held;
+    enum status s = OK;
     struct bytes name = apply_text(user);
     size_t prefix = strlen(QUEUE_USER_PREFIX);
     if (name.size <= prefix || memcmp(name.data, QUEUE_USER_PREFIX, prefix) != 0 ||
@@ -67,8 +67,17 @@ enum status queue_begin(struct apply *a, const char *user, const char *instance,
         return apply_refuse(a, STATUS_INVALID,
                             "a queue belongs to queue/HOST, and its instance has a name");
     }
-    uint32_t owner = apply_owner(a, name, &s);
-    if (owner == 0) {
+    *out_owner = apply_owner(a, name, &s);
+    return *out_owner == 0 ? s : OK;
+}
+
+enum status queue_begin(struct apply *a, const char *user, const char *instance,
+                        const Mq__Token *lease, struct queue **out_q)
+{
+    struct lease_name held;
+    uint32_t owner = 0;
+    enum status s = check_names(a, user, instance, &owner);
+    if (s != OK) {
         return s;
     }
     if (!rows_lease_find(a->rows, owner, apply_text(instance), &held) ||
@@ -83,6 +92,9 @@ enum status queue_begin(struct apply *a, const char *user, const char *instance,
     q->owner = owner;
     q->store = held.store;
     load_queue(q);
+    if (q->row.forgotten) {
+        return apply_refuse(a, STATUS_RESYNC, "this queue is being forgotten: begin anew");
+    }
     *out_q = q;
     return OK;
 }
@@ -255,6 +267,38 @@ void queue_item_reopen(struct queue *q)
 
 /* ---- time ---- */
 
+/* Deletes rows of this queue; returns how many. */
+static uint32_t drop_rows(struct queue *q, enum table t, uint32_t left)
+{
+    struct bytes key;
+    struct bytes value;
+    uint32_t n = 0;
+    while (n < left && rows_seek(q->a->rows, t, key_bytes(&q->key), &key, &value) &&
+           key.size >= QUEUE_PREFIX_BYTES && key.size <= KEY_BYTES_MAX &&
+           memcmp(key.data, q->key.data, QUEUE_PREFIX_BYTES) == 0) {
+        struct key k;
+        memcpy(k.data, key.data, key.size);
+        k.size = key.size;
+        rows_delete(q->a->rows, t, &k);
+        n++;
+    }
+    return n;
+}
+
+static uint32_t drop_queue(struct queue *q, uint32_t left)
+{
+    struct rows *rows = q->a->rows;
+    uint32_t n = drop_rows(q, TABLE_ITEM, left);
+    n += drop_rows(q, TABLE_CLOSED, left - n);
+    if (n < left) {
+        rows_delete(rows, TABLE_QUEUE, &q->key);
+    } else { /* the next tick goes on */
+        rows_expiry_put(rows, rows->system.time_ms, EXPIRY_QUEUE, key_bytes(&q->key),
+                        (struct bytes){NULL, 0});
+    }
+    return n + 1;
+}
+
 uint32_t queue_expire(struct apply *a, struct bytes what, uint32_t left)
 {
     uint64_t now_ms = a->rows->system.time_ms;
@@ -268,6 +312,12 @@ uint32_t queue_expire(struct apply *a, struct bytes what, uint32_t left)
     q->owner = get_be32(what.data);
     q->store = get_be32(what.data + 4);
     load_queue(q);
+    if (!q->known) {
+        return 1; /* it was forgotten */
+    }
+    if (q->row.forgotten) {
+        return drop_queue(q, left);
+    }
     uint64_t before_ms = now_ms < QUEUE_CLOSED_TTL_MS ? 0 : now_ms - QUEUE_CLOSED_TTL_MS;
     while (touched < left && drop_oldest(q, before_ms, &closed_ms)) {
         touched += 2;
@@ -279,4 +329,40 @@ uint32_t queue_expire(struct apply *a, struct bytes what, uint32_t left)
     }
     queue_end(q);
     return touched + 2;
+}
+
+/* ---- forgetting ---- */
+
+enum status apply_queue_forget(struct apply *a, const Mq__QueueForget *c)
+{
+    struct lease_name held;
+    uint32_t owner = 0;
+    enum status s = check_names(a, c->user, c->instance, &owner);
+    if (s != OK) {
+        return s;
+    }
+    struct bytes instance = apply_text(c->instance);
+    if (rows_lease_find(a->rows, owner, instance, &held) &&
+        held.expires_ms > a->rows->system.time_ms) {
+        return apply_refuse(a, STATUS_CONFLICT,
+                            "a feed reports this queue: stop it on that host first");
+    }
+    uint32_t store = rows_store_find(a->rows, instance, false);
+    struct queue *q = store == 0 ? NULL : queue_new(a);
+    if (q != NULL) {
+        q->owner = owner;
+        q->store = store;
+        load_queue(q);
+    }
+    if (q == NULL || !q->known) {
+        return a->rows->failed != OK ? a->rows->failed
+                                     : apply_refuse(a, STATUS_NOT_FOUND, "there is no such queue");
+    }
+    if (!q->row.forgotten) {
+        q->row.forgotten = q->row.due = true;
+        rows_expiry_put(a->rows, a->rows->system.time_ms, EXPIRY_QUEUE, key_bytes(&q->key),
+                        (struct bytes){NULL, 0});
+        queue_end(q);
+    }
+    return OK;
 }

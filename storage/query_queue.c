@@ -46,12 +46,17 @@ static size_t walk_host(struct query *q, struct env_cursor *rows, struct bytes u
 {
     struct bytes key;
     struct bytes value;
+    struct queue_row row;
     size_t n = 0;
     struct key from = key_u32(owner);
     enum status s = env_cursor_seek(rows, key_bytes(&from), &key, &value);
     for (; s == OK && q->failed == OK && key.size == QUEUE_PREFIX_BYTES &&
            get_be32(key.data) == owner;
          s = env_cursor_next(rows, &key, &value)) {
+        query_fail(q, queue_row_decode(value, &row));
+        if (q->failed != OK || row.forgotten) {
+            continue;
+        }
         n++;
         if (add) {
             add_queue(q, user, key, value);
@@ -63,7 +68,7 @@ static size_t walk_host(struct query *q, struct env_cursor *rows, struct bytes u
 
 /* All instances of one host or none; false: the page is full. The next page goes on after a host (after_user), so a host on two
  * pages would lose those on the second. The first one always goes, whatever the limit: a feed has up to 16 instances, but
- * queues are never removed, so that only STORES_MAX bounds them, and a host that fits no page would hide all behind it. */
+ * queues stay until somebody has them forgotten, so that only STORES_MAX bounds them, and a host that fits no page would hide all behind it. */
 static bool host_queues(struct query *q, struct bytes user, uint32_t owner, uint32_t limit)
 {
     struct env_cursor *rows;

@@ -40,7 +40,8 @@ size_t queue_row_encode(const struct queue_row *r, uint8_t *out)
 {
     struct pen p = {out};
     bool placed = r->site.size > 0;
-    w8(&p, (uint8_t)((r->sweeping ? 1 : 0) | (r->due ? 2 : 0) | (placed ? 4 : 0)));
+    w8(&p, (uint8_t)((r->sweeping ? 1 : 0) | (r->due ? 2 : 0) | (placed ? 4 : 0) |
+                     (r->forgotten ? 8 : 0)));
     w32(&p, r->next_page);
     w32(&p, r->open);
     w32(&p, r->closed);
@@ -68,6 +69,7 @@ enum status queue_row_decode(struct bytes b, struct queue_row *out_r)
     uint8_t bits = r8(&e);
     out_r->sweeping = (bits & 1) != 0;
     out_r->due = (bits & 2) != 0;
+    out_r->forgotten = (bits & 8) != 0;
     out_r->next_page = r32(&e);
     out_r->open = r32(&e);
     out_r->closed = r32(&e);

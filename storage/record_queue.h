@@ -25,8 +25,9 @@
 #define ITEM_ROW_BYTES_MAX       (56u * 1024u)
 
 struct queue_row {
-    bool sweeping; /* a sweep is under way: sweep_ms, next_page hold */
-    bool due;      /* an expiry row stands for the closed items */
+    bool sweeping;  /* a sweep is under way: sweep_ms, next_page hold */
+    bool due;       /* an expiry row stands for the closed items */
+    bool forgotten; /* it goes, by ticks; its counters do not follow */
     uint32_t next_page;
     uint32_t open;
     uint32_t closed;

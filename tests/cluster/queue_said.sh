@@ -150,11 +150,17 @@ FAKE
     [[ $(fate four) == deferred ]] || bad "four is $(fate four)"
     grep -q 'event=feed.journal_ended' "$D/feed.log" || sleep 5
     grep -q 'event=feed.journal_ended' "$D/feed.log" || bad "journalctl never ended"
+    [[ $(cluster_ctl -o json queue list | jq -r '.data.queues[0].site') == beijing ]] || bad "the queue's site is not recorded"
+    if cluster_ctl queue forget mx1 >"$D/forget.out" 2>&1; then bad "a queue that is reported was forgotten"; fi
+    grep -q 'a feed reports it' "$D/forget.out" || bad "queue forget: $(cat "$D/forget.out")"
     kill "$feed" && wait "$feed"
     grep -q 'event=feed.stopped code=0' "$D/feed.log" || bad "the feed does not stop cleanly"
+    cluster_ctl queue forget mx1 >"$D/forget.out" 2>&1 || bad "queue forget: $(cat "$D/forget.out")"
+    cluster_ctl -o json queue list | jq -e '.data.queues == []' >/dev/null || bad "the queue is listed after it was forgotten"
+    until_fate four null # there is no such item
     if grep -lE 'AddressSanitizer|runtime error' "$D/feed.log" "$CLUSTER_DIR"/*/log; then bad "a sanitizer spoke"; fi
     feed=''
-    echo "by the journal: delivered, deleted while the feed was dead, unknown and then bounced by a late line, unknown when the line is older than the item; journalctl was started $(wc -l <"$D/journalctl.args") times"
+    echo "by the journal: delivered, deleted while the feed was dead, unknown and then bounced by a late line, unknown when the line is older than the item, forgotten when its feed had stopped; journalctl was started $(wc -l <"$D/journalctl.args") times"
 }
 
 $MODE

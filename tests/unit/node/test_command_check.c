@@ -27,6 +27,7 @@ static void each_command_needs_its_right(void)
     Mq__Tick tick = MQ__TICK__INIT;
     Mq__Owner owner = MQ__OWNER__INIT;
     Mq__UserAssign assign = MQ__USER_ASSIGN__INIT;
+    Mq__QueueForget forget = MQ__QUEUE_FORGET__INIT;
     Mq__DictTransaction dict = MQ__DICT_TRANSACTION__INIT;
     c.body_case = MQ__COMMAND__BODY_TICK;
     c.tick = &tick;
@@ -38,6 +39,10 @@ static void each_command_needs_its_right(void)
     CHECK_EQ(rights, RIGHT_INTERNAL);
     c.body_case = MQ__COMMAND__BODY_USER_ASSIGN;
     c.user_assign = &assign;
+    CHECK_EQ(check(out, pack(&c, out), &rights), OK);
+    CHECK_EQ(rights, RIGHT_ADMIN);
+    c.body_case = MQ__COMMAND__BODY_QUEUE_FORGET;
+    c.queue_forget = &forget;
     CHECK_EQ(check(out, pack(&c, out), &rights), OK);
     CHECK_EQ(rights, RIGHT_ADMIN);
     c.body_case = MQ__COMMAND__BODY_DICT;

@@ -173,6 +173,18 @@ __attribute__((unused)) static enum status event_run(struct rig *r, const char *
     return event_full(r, id, at, kind, recipient, "", "");
 }
 
+__attribute__((unused)) static enum status queue_forget(struct rig *r, const char *host,
+                                                        const char *instance)
+{
+    char texts[2][64];
+    snprintf(texts[0], sizeof(texts[0]), "%s", host);
+    snprintf(texts[1], sizeof(texts[1]), "%s", instance);
+    RIG_COMMAND(c, QUEUE_FORGET, queue_forget, Mq__QueueForget, MQ__QUEUE_FORGET__INIT);
+    c_queue_forget.user = texts[0];
+    c_queue_forget.instance = texts[1];
+    return rig_run(r, &c);
+}
+
 /* ---- queries: the result is the caller's to free ---- */
 
 __attribute__((unused)) static Mq__QueryResult *rig_items(struct rig *r, const char *id,
