@@ -234,7 +234,7 @@ static void look_quietly(struct top *t)
     FILE *err = t->c->err;
     FILE *f = open_memstream(&text, &size);
     enum exit_code code;
-    enum output output = t->c->arguments.options.output;
+    int output = t->c->arguments.options.output;
     t->c->err = f != NULL ? f : err;
     t->c->arguments.options.output = OUTPUT_TABLE; /* else it would be said as an answer */
     enum status s = look(t, &code);
