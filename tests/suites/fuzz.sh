@@ -22,7 +22,7 @@ for source in "${sources[@]}"; do
     found=()
     for folder in "${corpus[@]}"; do [[ ! -d $folder ]] || found+=("$folder"); done
     if "build/fuzz/$name" "$MQ_TMP/$name" "${found[@]}" -max_total_time="$each" -seed=$((MQ_SEED % 4294967295)) \
-        -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 -verbosity=0 -artifact_prefix="$MQ_TMP/"; then
+        -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 -verbosity=0 -print_funcs=0 -artifact_prefix="$MQ_TMP/"; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))

@@ -153,7 +153,7 @@ plants() {
         started=$SECONDS
         mkdir -p "$MQ_TMP/found"
         if "$MQ_TMP/plant/fuzz_$name" "$MQ_TMP/found" "tests/fuzz/corpus/$name" -max_total_time=$PLANT_SECONDS -seed=$((MQ_SEED % 4294967295)) \
-            -rss_limit_mb=1024 -timeout=10 -verbosity=0 -artifact_prefix="$MQ_TMP/" >"$MQ_TMP/said" 2>&1; then
+            -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_funcs=0 -artifact_prefix="$MQ_TMP/" >"$MQ_TMP/said" 2>&1; then
             echo "$name: the planted bug was NOT found in $PLANT_SECONDS s: ${PLANT[$name]}"
             failed=$((failed + 1))
         else
@@ -170,7 +170,7 @@ fuzz_one() {
     local name=$1 code
     mkdir -p "$MQ_TMP/new/$name"
     "build/fuzz/fuzz_$name" "$MQ_TMP/new/$name" "tests/fuzz/corpus/$name" -max_total_time=$((MINUTES * 60)) -seed=$((MQ_SEED % 4294967295)) \
-        -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 -verbosity=0 -artifact_prefix="$MQ_TMP/finding-$name-" >"$MQ_TMP/fuzz-$name" 2>&1
+        -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 -verbosity=0 -print_funcs=0 -artifact_prefix="$MQ_TMP/finding-$name-" >"$MQ_TMP/fuzz-$name" 2>&1
     code=$?
     echo "$name: $(sed -n 's/stat::number_of_executed_units: *//p' "$MQ_TMP/fuzz-$name") inputs in $MINUTES minutes, $([[ $code -eq 0 ]] && echo no finding || echo FINDING)"
     [[ $code -eq 0 ]] || { touch "$MQ_TMP/finding-$name"; tail -n 20 "$MQ_TMP/fuzz-$name"; for f in "$MQ_TMP/finding-$name-"*; do base64 "$f" | head -n 50; done; }
