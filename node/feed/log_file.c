@@ -195,7 +195,7 @@ static void make_room(struct log_file *f)
     }
 }
 
-static enum status fill(struct log_file *f, size_t *out_n)
+static enum status fill(struct log_file *f, uint64_t now_ms, size_t *out_n)
 {
     struct stat st;
     make_room(f);
@@ -203,6 +203,7 @@ static enum status fill(struct log_file *f, size_t *out_n)
         return status_from_errno(errno);
     }
     if ((uint64_t)st.st_size < f->offset) { /* truncated under us */
+        f->gaps += f->behind || now_ms > f->looked_ms + LOG_FILE_GRACE_MS ? 1 : 0;
         f->offset = 0;
         f->at = f->end = 0;
         f->skipping = false;
@@ -213,6 +214,8 @@ static enum status fill(struct log_file *f, size_t *out_n)
         return status_from_errno(errno);
     }
     f->end += (size_t)n;
+    f->behind = (uint64_t)st.st_size > f->offset + f->end;
+    f->looked_ms = now_ms;
     *out_n = (size_t)n;
     return OK;
 }
@@ -271,7 +274,7 @@ enum status log_file_read(struct log_file *f, uint64_t now_ms,
     if (s != OK || f->fd < 0 || !hand_out(f, line, arg)) {
         return s;
     }
-    s = fill(f, &n);
+    s = fill(f, now_ms, &n);
     if (s == OK && n == 0) {
         return follow_name(f, now_ms);
     }

@@ -6,7 +6,8 @@
  * rotated after it, in the order of their last change. When it is nowhere it begins at the start of the present one; `gaps` counts that,
  * and each time one to be read was compressed already: lines may have been missed.
  * Rotation: the old file is read to its end, and for LOG_FILE_GRACE_MS more because its writer may not know yet; then the next one.
- * Truncation (copytruncate): from the start; what was written between our last look and it is missed, and not counted. A file that is not there is waited for. Lines over LOG_FILE_LINE_MAX are passed over. */
+ * Truncation (copytruncate): from the start; what was written between our last look and it is missed, and counted as a gap only when that look
+ * is over LOG_FILE_GRACE_MS ago, or had not come to the end. A file that is not there is waited for. Lines over LOG_FILE_LINE_MAX are passed over. */
 #ifndef MQ_NODE_FEED_LOG_FILE_H
 #define MQ_NODE_FEED_LOG_FILE_H
 
@@ -27,6 +28,8 @@ struct log_file {
     int fd;                 /* -1: not open */
     uint64_t inode, offset; /* offset: behind the last line handed out */
     uint64_t rotated_ms;    /* since when another file has the name; 0 = it is this one */
+    uint64_t looked_ms;     /* the last look */
+    bool behind;            /* there was more than it read */
     bool skipping;          /* inside a line that is too long */
     uint64_t gaps, lines_skipped;
     size_t at, end; /* of buffer: read, not handed out */

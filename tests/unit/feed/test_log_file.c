@@ -171,6 +171,13 @@ static void truncation_begins_anew(void)
     CHECK_EQ(truncate(path, 0), 0);
     append(path, "two\n");
     CHECK_STR_EQ(read_all(), "two|");
+    CHECK_EQ(f.gaps, 0);
+    append(path, "written while nobody looked\n");
+    now_ms += 2 * LOG_FILE_GRACE_MS;
+    CHECK_EQ(truncate(path, 0), 0);
+    append(path, "3\n");
+    CHECK_STR_EQ(read_all(), "3|");
+    CHECK_EQ(f.gaps, 1);
     end();
 }
 
