@@ -1,10 +1,11 @@
 # What `cmake --install` puts beside the programs: units, the user, directories, documents, examples.
 #
-#   cmake --preset release && cmake --build --preset release
-#   cmake --install build/release --prefix /usr          DESTDIR=/tmp/stage to look first
+#   cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr && cmake --build --preset release
+#   cmake --install build/release                        DESTDIR=/tmp/stage to look first
+#   systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload
 #
-# Paths inside the units are those of the prefix given to cmake at configuring (-DCMAKE_INSTALL_PREFIX=/usr): systemd wants them absolute.
-# Nothing is started or enabled.
+# Paths inside the units are those of the prefix given to cmake at configuring: systemd wants them absolute (another is refused, in
+# CMakeLists.txt: that must come before any other install). Nothing is started or enabled.
 if(CMAKE_INSTALL_FULL_SYSCONFDIR MATCHES "^/etc(/|$)")
   set(MQ_ETC /etc/mailquorum)
 else()
