@@ -7,6 +7,7 @@
 #                        which node, shard and index
 #   MQ_DEMO_BIN=DIR      programs built before, instead of installing and building
 #
+# It must be root's: Postfix and Dovecot give up rights they were started with (exit 77 if it isn't).
 # Five mailquorumd (beijing 2, shanghai 2, witness 1); a private Postfix, Dovecot and mailfeed a site; loopback only, nothing of
 # the system's mail configuration is read or changed. Every claim below is checked; the first one that does not hold ends the demo.
 set -uo pipefail
@@ -17,9 +18,14 @@ for argument in "$@"; do
     case $argument in
         --keep) KEEP=yes ;;
         --corrupt) CORRUPT=yes ;;
-        *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 64 ;;
+        *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 64 ;;
     esac
 done
+
+if [[ $(id -u) -ne 0 ]]; then
+    echo 'demo: its Postfix and Dovecot are started by root only: sudo ./demo.sh. Nothing was installed or built.' >&2
+    exit 77
+fi
 
 BOLD='' DIM='' PLAIN=''
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then BOLD=$'\e[1m' DIM=$'\e[2m' PLAIN=$'\e[0m'; fi
