@@ -61,7 +61,7 @@ static struct feed_word *place(struct feed_table *t, uint64_t now_ms)
 }
 
 enum status feed_table_put(struct feed_table *t, struct bytes status, const char *node,
-                           uint64_t age_ms, uint64_t now_ms)
+                           uint64_t certificate_expires_ms, uint64_t age_ms, uint64_t now_ms)
 {
     if (status.size > FEED_STATUS_BYTES_MAX) {
         return STATUS_TOO_BIG;
@@ -84,6 +84,7 @@ enum status feed_table_put(struct feed_table *t, struct bytes status, const char
     mq__feed_status__free_unpacked(w->status, NULL);
     w->status = s;
     w->heard_ms = now_ms - age_ms;
+    w->certificate_expires_ms = certificate_expires_ms;
     size_t size = strnlen(node, NAME_MAX_BYTES);
     memcpy(w->node, node, size);
     w->node[size] = '\0';
@@ -102,15 +103,15 @@ void feed_table_forget(struct feed_table *t, uint64_t now_ms)
 
 /* ---- passing on ---- */
 
-static void tell(struct node *n, node_id peer, Mq__FeedStatus *status, const char *node,
-                 uint64_t age_ms)
+static void tell(struct node *n, node_id peer, const struct feed_word *w)
 {
     uint8_t packed[FEED_VIEW_BYTES_MAX];
     Mq__FeedView v = MQ__FEED_VIEW__INIT;
     struct link *l = links_find(&n->links, peer);
-    v.status = status;
-    v.node = (char *)(uintptr_t)node;
-    v.age_ms = age_ms;
+    v.status = w->status;
+    v.node = (char *)(uintptr_t)w->node;
+    v.age_ms = age_of(w, n->loop.now_ms);
+    v.certificate_expires_ms = w->certificate_expires_ms;
     if (l == NULL || mq__feed_view__get_packed_size(&v) > sizeof(packed)) {
         return;
     }
@@ -123,8 +124,7 @@ void feed_table_greet(struct node *n, node_id peer)
     uint64_t now_ms = n->loop.now_ms;
     feed_table_forget(&n->feeds, now_ms);
     for (uint32_t i = 0; i < n->feeds.n; i++) {
-        const struct feed_word *w = &n->feeds.words[i];
-        tell(n, peer, w->status, w->node, age_of(w, now_ms));
+        tell(n, peer, &n->feeds.words[i]);
     }
 }
 
@@ -137,23 +137,33 @@ enum status feed_table_receive(struct node *n, struct bytes payload)
     if (v != NULL && v->status != NULL &&
         mq__feed_status__get_packed_size(v->status) <= sizeof(packed)) {
         struct bytes status = {packed, mq__feed_status__pack(v->status, packed)};
-        s = feed_table_put(&n->feeds, status, v->node, v->age_ms, n->loop.now_ms);
+        s = feed_table_put(&n->feeds, status, v->node, v->certificate_expires_ms, v->age_ms,
+                           n->loop.now_ms);
     }
     mq__feed_view__free_unpacked(v, NULL);
     return s == STATUS_MALFORMED ? s : OK; /* old news and a full table are no fault of the peer */
+}
+
+/* A socket of this machine shows none, and a peer's is not the feed's. */
+static uint64_t certificate_expires_ms(const struct session *from)
+{
+    return from != NULL && from->kind == SESSION_CLIENT ? from->identity.expires_ms : 0;
 }
 
 void feed_status_receive(struct request *r)
 {
     struct node *n = r->service->node;
     feed_table_forget(&n->feeds, n->loop.now_ms);
-    enum status s = feed_table_put(&n->feeds, r->payload, n->config.name, 0, n->loop.now_ms);
-    Mq__FeedStatus *status =
-        s == OK ? mq__feed_status__unpack(NULL, r->payload.size, r->payload.data) : NULL;
-    for (uint32_t i = 1; status != NULL && i <= NODES_MAX; i++) {
-        tell(n, i, status, n->config.name, 0);
+    uint64_t expires_ms = certificate_expires_ms(r->origin);
+    enum status s =
+        feed_table_put(&n->feeds, r->payload, n->config.name, expires_ms, 0, n->loop.now_ms);
+    struct feed_word word = {.heard_ms = n->loop.now_ms, .certificate_expires_ms = expires_ms};
+    snprintf(word.node, sizeof(word.node), "%s", n->config.name);
+    word.status = s == OK ? mq__feed_status__unpack(NULL, r->payload.size, r->payload.data) : NULL;
+    for (uint32_t i = 1; word.status != NULL && i <= NODES_MAX; i++) {
+        tell(n, i, &word);
     }
-    mq__feed_status__free_unpacked(status, NULL);
+    mq__feed_status__free_unpacked(word.status, NULL);
     if (s != OK) {
         request_refuse(r, s,
                        s == STATUS_FULL ? "this cluster keeps the status of up to 128 feeds"

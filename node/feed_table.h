@@ -24,6 +24,7 @@ struct request;
 struct feed_word {
     Mq__FeedStatus *status; /* owned */
     char node[NAME_MAX_BYTES + 1];
+    uint64_t certificate_expires_ms; /* Unix time, of its connection to that node; 0: not known */
     uint64_t heard_ms; /* by that node, on this one's monotonic clock; may lie before its start */
 };
 
@@ -34,10 +35,10 @@ struct feed_table {
 
 /* Zeroed memory is an empty table. */
 void feed_table_deinit(struct feed_table *t);
-/* An encoded mq.FeedStatus that `node` heard age_ms ago. OK: kept. MALFORMED or TOO_BIG: no such status. OLD: a newer one is known.
+/* An encoded mq.FeedStatus that `node` heard age_ms ago, by a certificate that ends then (0: not known). OK: kept. MALFORMED or TOO_BIG: no such status. OLD: a newer one is known.
  * FULL, NO_MEMORY. */
 enum status feed_table_put(struct feed_table *t, struct bytes status, const char *node,
-                           uint64_t age_ms, uint64_t now_ms);
+                           uint64_t certificate_expires_ms, uint64_t age_ms, uint64_t now_ms);
 void feed_table_forget(struct feed_table *t, uint64_t now_ms);
 
 /* OP_FEED_STATUS of a client. */

@@ -52,11 +52,17 @@ static void see_links(const struct build *b, const Mq__NodeView *v, struct obser
     }
 }
 
+/* Of a certificate; 0: when it ends is not known. */
+static uint64_t left_ms(uint64_t expires_ms, uint64_t wall_ms)
+{
+    return expires_ms == 0 ? AGE_UNKNOWN : expires_ms > wall_ms ? expires_ms - wall_ms : 0;
+}
+
 static void see_node(struct build *b, unsigned place, const Mq__NodeView *own)
 {
     struct observed_node *n = &b->o->nodes[place];
     bool self = place == b->o->self;
-    uint64_t age = 0, wall = b->o->wall_ms;
+    uint64_t age = 0;
     const Mq__NodeView *now = self ? own : view_find(&b->n->views, n->node, &age);
     const Mq__NodeView *last = self ? own : view_last(&b->n->views, n->node);
     const struct link *link = links_find(&b->n->links, n->node);
@@ -75,10 +81,7 @@ static void see_node(struct build *b, unsigned place, const Mq__NodeView *own)
     n->disk_free_bytes = last->disk_free_bytes;
     n->disk_total_bytes = last->disk_total_bytes;
     n->sync_us = last->fsync_us;
-    if (last->certificate_expires_ms != 0) {
-        n->certificate_left_ms =
-            last->certificate_expires_ms > wall ? last->certificate_expires_ms - wall : 0;
-    }
+    n->certificate_left_ms = left_ms(last->certificate_expires_ms, b->o->wall_ms);
 }
 
 static void see_nodes(struct build *b, const Mq__NodeView *own)
@@ -220,6 +223,18 @@ static void see_shard(const struct build *b, const Mq__FoundingShard *record,
     see_leader(b, s);
 }
 
+/* ---- feeds ---- */
+
+static void see_feeds(struct build *b)
+{
+    for (uint32_t i = 0; i < b->o->feeds_n; i++) {
+        const struct feed_word *w = &b->n->feeds.words[i];
+        struct observed_feed *f = &b->o->feeds[i];
+        (void)snprintf(f->host, sizeof(f->host), "%s", w->status->host);
+        f->certificate_left_ms = left_ms(w->certificate_expires_ms, b->o->wall_ms);
+    }
+}
+
 enum status observe(struct node *n, const Mq__NodeView *own, bool quorum, bool local,
                     const char *note, struct observation *out_o)
 {
@@ -236,12 +251,15 @@ enum status observe(struct node *n, const Mq__NodeView *own, bool quorum, bool l
         .nodes_n = n->founding.nodes_n,
         .shards = calloc(shards > 0 ? shards : 1, sizeof(*out_o->shards)),
         .shards_n = (unsigned)shards,
+        .feeds = calloc(n->feeds.n > 0 ? n->feeds.n : 1, sizeof(*out_o->feeds)),
+        .feeds_n = n->feeds.n,
     };
-    if (out_o->nodes == NULL || out_o->shards == NULL) {
+    if (out_o->nodes == NULL || out_o->shards == NULL || out_o->feeds == NULL) {
         observe_free(out_o);
         return STATUS_NO_MEMORY;
     }
     see_nodes(&b, own);
+    see_feeds(&b);
     for (size_t i = 0; i < shards; i++) {
         see_shard(&b, m->shards[i], &out_o->shards[i]);
     }
@@ -252,6 +270,8 @@ void observe_free(struct observation *o)
 {
     free(o->nodes);
     free(o->shards);
+    free(o->feeds);
     o->nodes = NULL;
     o->shards = NULL;
+    o->feeds = NULL;
 }

@@ -213,6 +213,7 @@ static void add_feed(struct build *b, struct feed_word *w)
     v->status = w->status;
     v->node = w->node;
     v->age_ms = b->node->loop.now_ms - w->heard_ms;
+    v->certificate_expires_ms = w->certificate_expires_ms;
     b->feed_pointers[b->view.n_feeds++] = v;
 }
 

@@ -40,6 +40,43 @@ static void certificate(const struct observed_node *n, struct findings *f)
     sentence_add(&s, "clusterctl cert issue node %s, install it, then kill -HUP", n->name);
 }
 
+static bool ends_sooner(const struct observed_feed *a, const struct observed_feed *b)
+{
+    return a->certificate_left_ms < b->certificate_left_ms ||
+           (a->certificate_left_ms == b->certificate_left_ms && strcmp(a->host, b->host) < 0);
+}
+
+/* Of all hosts' the one that ends first, and how many more do: hosts are many, and often issued on one day. */
+static void feeds_certificates(const struct observation *o, struct findings *f)
+{
+    const struct observed_feed *first = NULL;
+    char span[SPAN_TEXT_SIZE];
+    struct sentence s;
+    unsigned n = 0;
+    for (unsigned i = 0; i < o->feeds_n; i++) {
+        const struct observed_feed *feed = &o->feeds[i];
+        if (feed->certificate_left_ms < CERTIFICATE_YELLOW_MS) {
+            n++;
+            first = first == NULL || ends_sooner(feed, first) ? feed : first;
+        }
+    }
+    if (first == NULL) {
+        return;
+    }
+    bool soon = first->certificate_left_ms < CERTIFICATE_ORANGE_MS;
+    struct finding *at = findings_add(f, FINDING_CERT_EXPIRES,
+                                      soon ? SEVERITY_ORANGE : SEVERITY_YELLOW, first->host);
+    finding_text(at, &s);
+    sentence_add(&s, "the certificate of the feed on %s expires in %s", first->host,
+                 span_format(first->certificate_left_ms, span));
+    if (n > 1) {
+        sentence_add(&s, "; those of %u more feeds expire soon", n - 1);
+    }
+    finding_next(at, &s);
+    sentence_add(&s, "clusterctl cert issue host %s, install it, then systemctl restart mailfeed",
+                 first->host);
+}
+
 static void node_state(const struct observed_node *n, struct findings *f)
 {
     char span[SPAN_TEXT_SIZE];
@@ -245,6 +282,7 @@ void condition_judge(const struct observation *o, struct findings *f)
             flapping(o, i, f);
         }
     }
+    feeds_certificates(o, f);
     clocks(o, f);
     for (unsigned i = 0; i < o->nodes_n; i++) {
         judge_states(o, i, f);

@@ -2,7 +2,7 @@
  *
  * Nodes are named by their place in nodes[]. Every age is in milliseconds at that moment; AGE_UNKNOWN is never, or not known. What a node
  * said longer ago than SAID_MS_MAX is no news of it (`speaks` is false): then only the ages of its last words are used, as history.
- * All memory is the caller's and borrowed; texts are NUL-terminated. The answers do not depend on the order of nodes and shards. */
+ * All memory is the caller's and borrowed; texts are NUL-terminated. The answers do not depend on the order of nodes, shards and feeds. */
 #ifndef MQ_RAFT_RULES_OBSERVATION_H
 #define MQ_RAFT_RULES_OBSERVATION_H
 
@@ -17,6 +17,12 @@
 #define SAID_MS_MAX 1000u /* words older than this are not of now */
 #define DEAF_MS_MIN 2000u /* who speaks and has not heard another for so long does not hear it */
 #define RETURNED_MS 5000u /* heard for so long without a break, it is back for everybody */
+
+/* A feed that spoke within the last day. */
+struct observed_feed {
+    char host[NAME_MAX_BYTES + 1];
+    uint64_t certificate_left_ms; /* AGE_UNKNOWN: not known */
+};
 
 /* How a node's connections to another one end, or do not. */
 enum link_answer {
@@ -105,6 +111,8 @@ struct observation {
     unsigned nodes_n;
     struct observed_shard *shards;
     unsigned shards_n;
+    struct observed_feed *feeds;
+    unsigned feeds_n;
 };
 
 /* Does `a` hear `b`, by its own fresh words? Within limit_ms of when it said so. A node that just stood still is given that time. */

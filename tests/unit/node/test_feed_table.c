@@ -18,7 +18,7 @@ static enum status put(const char *host, uint64_t users, const char *node, uint6
                        uint64_t now_ms)
 {
     uint8_t packed[600];
-    return feed_table_put(&table, word(host, "store", users, packed), node, age_ms, now_ms);
+    return feed_table_put(&table, word(host, "store", users, packed), node, 0, age_ms, now_ms);
 }
 
 static void the_newest_word_wins_whoever_brings_it(void)
@@ -34,6 +34,19 @@ static void the_newest_word_wins_whoever_brings_it(void)
     feed_table_deinit(&table);
 }
 
+static void the_end_of_a_feeds_certificate_is_that_of_its_newest_word(void)
+{
+    uint8_t packed[600];
+    struct bytes w = word("mx1", "store", 1, packed);
+    CHECK_EQ(feed_table_put(&table, w, "bj1", 777, 0, 1000), OK);
+    CHECK_EQ(table.words[0].certificate_expires_ms, 777);
+    CHECK_EQ(feed_table_put(&table, w, "sh1", 888, 500, 1000), STATUS_OLD);
+    CHECK_EQ(table.words[0].certificate_expires_ms, 777);
+    CHECK_EQ(feed_table_put(&table, w, "sh1", 888, 0, 2000), OK);
+    CHECK_EQ(table.words[0].certificate_expires_ms, 888);
+    feed_table_deinit(&table);
+}
+
 static void a_word_older_than_this_node_is_kept_with_its_age(void)
 {
     CHECK_EQ(put("mx1", 1, "bj1", 60000, 1000), OK);
@@ -46,8 +59,8 @@ static void a_word_older_than_this_node_is_kept_with_its_age(void)
 static void one_host_may_run_a_feed_a_store(void)
 {
     uint8_t packed[600];
-    CHECK_EQ(feed_table_put(&table, word("mx1", "a", 1, packed), "bj1", 0, 1), OK);
-    CHECK_EQ(feed_table_put(&table, word("mx1", "b", 1, packed), "bj1", 0, 1), OK);
+    CHECK_EQ(feed_table_put(&table, word("mx1", "a", 1, packed), "bj1", 0, 0, 1), OK);
+    CHECK_EQ(feed_table_put(&table, word("mx1", "b", 1, packed), "bj1", 0, 0, 1), OK);
     CHECK_EQ(table.n, 2);
     feed_table_deinit(&table);
 }
@@ -59,14 +72,15 @@ static void what_is_no_status_changes_nothing(void)
     char store[FEED_STORE_BYTES_MAX + 2];
     memset(store, 's', sizeof(store) - 1);
     store[sizeof(store) - 1] = '\0';
-    CHECK_EQ(feed_table_put(&table, (struct bytes){NULL, 0}, "x", 0, 1), STATUS_MALFORMED);
-    CHECK_EQ(feed_table_put(&table, (struct bytes){big, 100}, "x", 0, 1), STATUS_MALFORMED);
-    CHECK_EQ(feed_table_put(&table, (struct bytes){big, sizeof(big)}, "x", 0, 1), STATUS_TOO_BIG);
-    CHECK_EQ(feed_table_put(&table, word("", "s", 1, packed), "x", 0, 1), STATUS_MALFORMED);
-    CHECK_EQ(feed_table_put(&table, word("h", store, 1, packed), "x", 0, 1), STATUS_MALFORMED);
+    CHECK_EQ(feed_table_put(&table, (struct bytes){NULL, 0}, "x", 0, 0, 1), STATUS_MALFORMED);
+    CHECK_EQ(feed_table_put(&table, (struct bytes){big, 100}, "x", 0, 0, 1), STATUS_MALFORMED);
+    CHECK_EQ(feed_table_put(&table, (struct bytes){big, sizeof(big)}, "x", 0, 0, 1),
+             STATUS_TOO_BIG);
+    CHECK_EQ(feed_table_put(&table, word("", "s", 1, packed), "x", 0, 0, 1), STATUS_MALFORMED);
+    CHECK_EQ(feed_table_put(&table, word("h", store, 1, packed), "x", 0, 0, 1), STATUS_MALFORMED);
     /* What it would be packed as could not be read by the node that it is passed on to. */
     static const uint8_t unreadable[] = {10, 1, 'h', 26, 1, 's', 0x80, 0, 7};
-    CHECK_EQ(feed_table_put(&table, (struct bytes){unreadable, sizeof(unreadable)}, "x", 0, 1),
+    CHECK_EQ(feed_table_put(&table, (struct bytes){unreadable, sizeof(unreadable)}, "x", 0, 0, 1),
              STATUS_MALFORMED);
     CHECK_EQ(table.n, 0);
 }
@@ -101,6 +115,7 @@ static void a_feed_is_forgotten_a_day_after_its_last_word(void)
 CHECK_MAIN
 {
     RUN(the_newest_word_wins_whoever_brings_it);
+    RUN(the_end_of_a_feeds_certificate_is_that_of_its_newest_word);
     RUN(a_word_older_than_this_node_is_kept_with_its_age);
     RUN(one_host_may_run_a_feed_a_store);
     RUN(what_is_no_status_changes_nothing);

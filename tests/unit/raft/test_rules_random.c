@@ -43,6 +43,18 @@ static void any_node(unsigned i)
     }
 }
 
+static struct observed_feed feeds[3];
+
+static void any_feeds(void)
+{
+    w.o.feeds = feeds;
+    w.o.feeds_n = (unsigned)random_below(&rng, 4);
+    for (unsigned i = 0; i < w.o.feeds_n; i++) {
+        (void)snprintf(feeds[i].host, sizeof(feeds[i].host), "mx%u", i);
+        feeds[i].certificate_left_ms = any_age();
+    }
+}
+
 static void any_replica(struct observed_replica *r)
 {
     r->voter = sometimes(95);
@@ -76,6 +88,7 @@ static void any_world(void)
     for (unsigned i = 0; i < WORLD_NODES; i++) {
         any_node(i);
     }
+    any_feeds();
     for (unsigned k = 0; k < WORLD_SHARDS; k++) {
         struct observed_shard *s = &w.shards[k];
         for (unsigned i = 0; i < WORLD_NODES; i++) {
@@ -133,6 +146,9 @@ static void every_observation_gets_a_bounded_ordered_verdict_whatever_its_order(
         struct observed_shard shard = w.shards[0];
         w.shards[0] = w.shards[1];
         w.shards[1] = shard;
+        struct observed_feed feed = feeds[0];
+        feeds[0] = feeds[w.o.feeds_n > 0 ? w.o.feeds_n - 1 : 0];
+        feeds[w.o.feeds_n > 0 ? w.o.feeds_n - 1 : 0] = feed;
         judge();
         CHECK_EQ(w.verdict.findings.n, first.findings.n);
         CHECK_STR_EQ(w.verdict.headline, first.headline);
