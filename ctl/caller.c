@@ -216,6 +216,11 @@ unsigned caller_nodes_n(const struct caller *c)
     return c->targets_n;
 }
 
+const struct tls_identity *caller_identity(const struct caller *c)
+{
+    return c->tls != NULL ? tls_context_identity(c->tls) : NULL;
+}
+
 struct uuid caller_cluster(const struct caller *c)
 {
     return c->cluster_seen;

@@ -59,6 +59,8 @@ uint64_t caller_now_ms(void);
  * configuration's, or the one given. out_tls: what to speak on it; borrowed. UNREACHABLE, or INVALID without certificates. */
 enum status caller_dial(struct caller *c, const char *node, const char *address, uint64_t until_ms,
                         int *out_fd, struct tls_context **out_tls, struct error *e);
+/* Whom the nodes see in us; borrowed. NULL: unix sockets only. */
+const struct tls_identity *caller_identity(const struct caller *c);
 /* The cluster's id from the last hello; zero before. */
 struct uuid caller_cluster(const struct caller *c);
 

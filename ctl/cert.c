@@ -14,6 +14,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "base/sentence.h"
+
 #define PATH_BYTES  4096
 #define BACKDATED_S 300
 
@@ -321,4 +323,22 @@ enum status cert_issue(const char *ca_dir, const struct cert_request *request,
     EVP_PKEY_free(key);
     ca_close(&ca);
     return s;
+}
+
+bool cert_warning(const struct tls_identity *own, uint64_t now_ms, char out_text[CERT_WARNING_SIZE])
+{
+    char span[SPAN_TEXT_SIZE];
+    uint64_t left_ms = own->expires_ms > now_ms ? own->expires_ms - now_ms : 0;
+    if (left_ms >= CERT_WARN_MS) {
+        return false;
+    }
+    bool operator= own->kind == TLS_OPERATOR;
+    const char *kind = tls_identity_kind_name(own->kind);
+    snprintf(
+        out_text, CERT_WARNING_SIZE,
+        "the certificate of %s %s, which this uses, expires in %s. What to do: clusterctl cert "
+        "issue %s %s%s%s where the cluster's CA is, and install what it makes",
+        kind, own->name, span_format(left_ms, span), kind,
+        own->name, operator? " --role " : "", operator? own->role : "");
+    return true;
 }

@@ -11,6 +11,7 @@
 #define CERT_CA_DAYS     3650
 #define CERT_DAYS        825
 #define CERT_SANS_MAX    16
+#define CERT_WARN_MS     (30 * UINT64_C(86400000)) /* as the rules of nodes' and feeds' have it */
 
 struct cert_request {
     struct tls_identity identity;    /* kind, name, role */
@@ -27,5 +28,9 @@ enum status cert_ca_new(const char *dir, const char *cluster_name, struct error 
 /* Signs with the CA in ca_dir; writes both files, neither of which may exist. The key file is 0600. */
 enum status cert_issue(const char *ca_dir, const struct cert_request *request,
                        const char *certificate_file, const char *key_file, struct error *e);
+/* Of our own certificate: it ends within CERT_WARN_MS, and what to do. false: it does not, out_text is left alone. */
+#define CERT_WARNING_SIZE 512
+bool cert_warning(const struct tls_identity *own, uint64_t now_ms,
+                  char out_text[CERT_WARNING_SIZE]);
 
 #endif

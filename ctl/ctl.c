@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/suggestion.h"
+#include "ctl/cert.h"
 #include "ctl/help.h"
 #include "ctl/nagios.h"
 #include "ctl/time_limit.h"
@@ -351,6 +352,16 @@ static uint64_t timeout_of(const struct arguments *a)
     return a->options.timeout_ms != 0 ? a->options.timeout_ms : usual;
 }
 
+/* Once it has ended, nothing here works any more, and nobody else sees it end. */
+static void warn_of_certificate(struct ctl *c)
+{
+    char text[CERT_WARNING_SIZE];
+    const struct tls_identity *own = caller_identity(c->caller);
+    if (own != NULL && cert_warning(own, clock_wall_ms(&clock_system), text)) {
+        fprintf(c->err, "clusterctl: warning: %s\n", text);
+    }
+}
+
 enum exit_code ctl_connect(struct ctl *c)
 {
     struct error e = {0};
@@ -359,6 +370,7 @@ enum exit_code ctl_connect(struct ctl *c)
         caller_open(&c->config, &c->arguments.options, log, &c->caller, &e) != OK) {
         return ctl_fail_as(c, &e, EXIT_CONFIG);
     }
+    warn_of_certificate(c);
     return EXIT_HEALTHY;
 }
 

@@ -64,8 +64,10 @@ make() {
         -startdate "${from}000000Z" -enddate "${to}000000Z"
 }
 both=clientAuth,serverAuth admin='mq://operator/eve?role=admin'
+soon=$(date -d '+10 days' +%Y%m%d)
 certificates() {
     make good "$admin" 20200101 20450101 "$both" "$CLUSTER_DIR/ca" &&
+        make soon "$admin" 20200101 "$soon" "$both" "$CLUSTER_DIR/ca" &&
         make expired "$admin" 20200101 20210101 "$both" "$CLUSTER_DIR/ca" &&
         make early "$admin" 20440101 20450101 "$both" "$CLUSTER_DIR/ca" &&
         make foreign "$admin" 20200101 20450101 "$both" "$C/other" &&
@@ -279,6 +281,18 @@ shows_it() {
         [[ $(<"$MQ_TMP/serial") == "$(openssl x509 -in "$C/new-node.crt" -noout -serial)" ]]
 }
 check and_shown_to_who_comes_next shows_it
+
+# ---- our own, in its last days ----
+
+# of CERTIFICATE: clusterctl with it, as it was asked; what it says on stderr is in $MQ_TMP/warned
+of() {
+    sed "s|^certificate = .*|certificate = $C/$1.crt|; s|^key = .*|key = $C/$1.key|" "$CLUSTER_CONF" >"$MQ_TMP/own.conf"
+    timeout 10 "$CLUSTER_BIN/clusterctl" --config "$MQ_TMP/own.conf" --node "$first" dict set prefs key x --user alice 2>"$MQ_TMP/warned"
+}
+warns() { of soon && grep -E 'warning: the certificate of operator eve.* expires in 9d' "$MQ_TMP/warned"; }
+check clusterctl_warns_of_its_own_certificate_and_does_its_work warns
+silent() { of good && [[ ! -s $MQ_TMP/warned ]]; }
+check and_says_nothing_while_there_is_time silent
 
 # ---- servers that are none of ours ----
 

@@ -268,6 +268,20 @@ static void a_key_that_others_may_read_is_refused_with_what_to_do(void)
     CHECK_EQ(tls_context_new(paths[3], paths[1], "/nonexistent", &c, &problem), STATUS_NOT_FOUND);
 }
 
+static void our_own_certificate_is_warned_of_in_its_last_thirty_days(void)
+{
+    char text[CERT_WARNING_SIZE] = "";
+    struct tls_identity own = {TLS_OPERATOR, "wang", "admin", 100 * UINT64_C(86400000)};
+    CHECK(!cert_warning(&own, 70 * UINT64_C(86400000), text));
+    CHECK_STR_EQ(text, "");
+    CHECK(cert_warning(&own, 70 * UINT64_C(86400000) + 1, text));
+    CHECK(strstr(text, "cert issue operator wang --role admin where") != NULL);
+    CHECK(cert_warning(&own, 200 * UINT64_C(86400000), text));
+    own = (struct tls_identity){TLS_HOST, "mx1", "", 1};
+    CHECK(cert_warning(&own, 0, text));
+    CHECK(strstr(text, "cert issue host mx1 where") != NULL);
+}
+
 static void nothing_is_written_over(void)
 {
     struct cert_request r = request_of(TLS_NODE, "sh2");
@@ -459,6 +473,7 @@ CHECK_MAIN
     RUN(an_unknown_protocol_and_plain_bytes_are_refused);
     RUN(a_flipped_bit_ends_the_session);
     RUN(a_key_that_others_may_read_is_refused_with_what_to_do);
+    RUN(our_own_certificate_is_warned_of_in_its_last_thirty_days);
     RUN(nothing_is_written_over);
     RUN(a_thousand_requests_leave_as_a_few_records);
     RUN(a_node_whose_hello_is_not_its_certificate_is_left);
