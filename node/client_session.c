@@ -62,8 +62,8 @@ static enum status on_hello(struct session *s, const struct frame *f)
     }
     s->greeted = true;
     connection_set_established(&s->connection);
-    log_debug("event=client.connected address=%s identity=%s/%s", s->connection.address,
-              tls_identity_kind_name(s->identity.kind), s->identity.name);
+    log_debug("event=client.connected address=%s identity=%s/%s serial=%s", s->connection.address,
+              tls_identity_kind_name(s->identity.kind), s->identity.name, s->identity.serial);
     return st;
 }
 

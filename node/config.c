@@ -27,6 +27,9 @@ static const struct setting table[] = {
                    "this node's certificate (PEM)"),
     SETTING_STRING("tls", "key", struct config, key, NULL,
                    "its private key (PEM, readable by its owner only)"),
+    SETTING_STRING(
+        "tls", "revoked", struct config, revoked, "",
+        "serial numbers of certificates that are refused, in hex, one a line; empty: none"),
     SETTING_STRING("cluster", "founding", struct config, founding, NULL,
                    "the founding file made by clusterctl init"),
     SETTING_INTEGER("limits", "connections_max", struct config, connections_max, "1000", 8, 60000,

@@ -18,6 +18,7 @@ struct config {
     char listen[128];
     char socket[108];
     char ca[CONFIG_PATH_MAX], certificate[CONFIG_PATH_MAX], key[CONFIG_PATH_MAX];
+    char revoked[CONFIG_PATH_MAX]; /* empty: none */
     char founding[CONFIG_PATH_MAX];
     uint64_t connections_max, connections_per_address_max;
     uint64_t client_bytes_max, client_requests_max, node_bytes_max, node_requests_max;

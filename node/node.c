@@ -187,12 +187,49 @@ static struct tls_context **free_old_contexts(struct node *n)
     return place;
 }
 
+static enum status open_tls(const struct config *c, struct tls_context **out_tls, struct error *e)
+{
+    struct tls_context *fresh;
+    enum status s = tls_context_new(c->ca, c->certificate, c->key, &fresh, e);
+    if (s != OK) {
+        return s;
+    }
+    s = c->revoked[0] != '\0' ? tls_context_revoke(fresh, c->revoked, e) : OK;
+    if (s != OK) {
+        tls_context_free(fresh);
+        return s;
+    }
+    *out_tls = fresh;
+    return OK;
+}
+
+/* Whose certificate is on the new list is not only let in no more: it goes. So do handshakes, which would end by the old list. */
+static void drop_revoked(struct node *n)
+{
+    char text[TLS_REVOKED_TEXT_SIZE];
+    list_each(at, &n->loop.connections)
+    {
+        struct connection *c = container_of(at, struct connection, link);
+        if (c->tls == NULL || c->closing || n->config.revoked[0] == '\0') {
+            continue;
+        }
+        if (!tls_ready(c->tls)) {
+            connection_close(c, STATUS_TLS, "certificates were read again during its handshake");
+        } else if (tls_revoked(c->tls, n->tls, text)) {
+            log_warn(
+                "event=connection.revoked message=MQ-CONNECTION-REFUSED address=%s text=\"%s\"",
+                c->address, text);
+            connection_close(c, STATUS_TLS, "%s", text);
+        }
+    }
+}
+
 static void reload_certificates(struct node *n)
 {
     struct tls_context *fresh;
     struct error e = {0};
     const struct config *c = &n->config;
-    if (tls_context_new(c->ca, c->certificate, c->key, &fresh, &e) != OK) {
+    if (open_tls(c, &fresh, &e) != OK) {
         log_error("event=tls.reload_refused message=MQ-TLS-FILES text=\"%s\"", e.text);
         return;
     }
@@ -215,6 +252,7 @@ static void reload_certificates(struct node *n)
     }
     *slot = n->tls;
     n->tls = fresh;
+    drop_revoked(n);
     log_info("event=tls.reloaded expires_ms=%llu",
              (unsigned long long)tls_context_identity(fresh)->expires_ms);
     events_add(&n->events, "MQ-EVENT-CERTIFICATE", EVENT_OK, n->self->name, NULL,
@@ -264,7 +302,7 @@ static enum status open_identity(struct node *n, struct error *e, const char **i
                          c->founding);
     }
     *id = "MQ-TLS-FILES";
-    s = tls_context_new(c->ca, c->certificate, c->key, &n->tls, e);
+    s = open_tls(c, &n->tls, e);
     if (s != OK) {
         return s;
     }

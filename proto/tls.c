@@ -25,6 +25,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/must.h"
+#include "proto/revoked.h"
 
 #define RECORD_PLAIN_MAX     16384u
 #define RECORD_OVERHEAD_MAX  64u
@@ -36,6 +37,7 @@ struct tls_context {
     SSL_CTX *ctx;
     BIO_METHOD *bio;
     struct tls_identity identity;
+    struct revoked revoked;
 };
 
 struct tls {
@@ -47,6 +49,7 @@ struct tls {
     char alpn[64];
     struct tls_identity peer;
     const char *refusal; /* why we refuse the other side, where OpenSSL has no words for it */
+    char refusal_text[TLS_REVOKED_TEXT_SIZE];
     char error_text[256];
     /* of the current call only */
     const uint8_t *in;
@@ -136,6 +139,16 @@ static uint64_t expiry_ms(const X509 *x)
     return at < 0 ? 0 : (uint64_t)at * 1000;
 }
 
+static void serial_write(const X509 *x, char out_hex[2 * SERIAL_BYTES_MAX + 1])
+{
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
+    const uint8_t *bytes = ASN1_STRING_get0_data(serial);
+    int size = ASN1_STRING_length(serial);
+    for (int i = 0; i < size && i < (int)SERIAL_BYTES_MAX; i++) {
+        snprintf(out_hex + 2 * i, 3, "%02X", bytes[i]);
+    }
+}
+
 /* NULL when exactly one mq:// URI names somebody; else why not. */
 static const char *identity_read(X509 *x, struct tls_identity *out_identity)
 {
@@ -164,9 +177,39 @@ static const char *identity_read(X509 *x, struct tls_identity *out_identity)
     }
     if (why == NULL) {
         found.expires_ms = expiry_ms(x);
+        serial_write(x, found.serial);
         *out_identity = found;
     }
     return why;
+}
+
+static bool is_revoked(const struct tls_context *c, const X509 *x, const struct tls_identity *whose,
+                       char out_text[TLS_REVOKED_TEXT_SIZE])
+{
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
+    const uint8_t *bytes = ASN1_STRING_get0_data(serial);
+    int size = ASN1_STRING_length(serial);
+    if (size < 0 || !revoked_has(&c->revoked, bytes, (size_t)size)) {
+        return false;
+    }
+    snprintf(out_text, TLS_REVOKED_TEXT_SIZE,
+             "the certificate of %s %s with serial number %s is revoked",
+             tls_identity_kind_name(whose->kind), whose->name, whose->serial);
+    return true;
+}
+
+/* Whatever it was good for: why the other side is refused by its own certificate; NULL: it is not. The error is the alert's. */
+static const char *peer_refusal(struct tls *t, X509 *x, int *out_error)
+{
+    const struct tls_context *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(t->ssl));
+    const char *why = identity_read(x, &t->peer);
+    *out_error = X509_V_ERR_APPLICATION_VERIFICATION;
+    if (why == NULL && is_revoked(c, x, &t->peer, t->refusal_text)) {
+        *out_error = X509_V_ERR_CERT_REVOKED;
+        return t->refusal_text;
+    }
+    return why == NULL && !t->server && t->peer.kind != TLS_NODE ? "certificate is not a node's"
+                                                                 : why;
 }
 
 /* OpenSSL asks for each certificate of the chain; the last one it asks for is the peer's own. */
@@ -177,13 +220,11 @@ static int on_verify(int ok, X509_STORE_CTX *store)
     }
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls *t = SSL_get_app_data(ssl);
-    t->refusal = identity_read(X509_STORE_CTX_get_current_cert(store), &t->peer);
-    if (t->refusal == NULL && !t->server && t->peer.kind != TLS_NODE) {
-        t->refusal = "certificate is not a node's";
-    }
+    int error;
+    t->refusal = peer_refusal(t, X509_STORE_CTX_get_current_cert(store), &error);
     if (t->refusal != NULL) {
         memset(&t->peer, 0, sizeof(t->peer));
-        X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+        X509_STORE_CTX_set_error(store, error);
         return 0;
     }
     return 1;
@@ -349,7 +390,8 @@ enum status tls_context_new(const char *ca_file, const char *certificate_file, c
     c->ctx = SSL_CTX_new(TLS_method());
     c->bio = bio_method_new();
     enum status s = OK;
-    if (c->ctx == NULL || c->bio == NULL || !settings_apply(c->ctx)) {
+    if (c->ctx == NULL || SSL_CTX_set_app_data(c->ctx, c) != 1 || c->bio == NULL ||
+        !settings_apply(c->ctx)) {
         s = error_set(e, STATUS_INTERNAL, "TLS: cannot set up TLS 1.3 (%s)", last_reason());
     }
     if (s == OK) {
@@ -364,10 +406,26 @@ enum status tls_context_new(const char *ca_file, const char *certificate_file, c
     return OK;
 }
 
+enum status tls_context_revoke(struct tls_context *c, const char *file, struct error *e)
+{
+    char text[TLS_REVOKED_TEXT_SIZE];
+    struct error why = {0};
+    must(c->revoked.serials == NULL);
+    enum status s = revoked_read(file, &c->revoked, &why);
+    if (s != OK) {
+        return error_set(e, s, "list of revoked certificates %s: %s", file, why.text);
+    }
+    if (is_revoked(c, SSL_CTX_get0_certificate(c->ctx), &c->identity, text)) {
+        return error_set(e, STATUS_TLS, "%s by %s. What to do: clusterctl cert issue", text, file);
+    }
+    return OK;
+}
+
 void tls_context_free(struct tls_context *c)
 {
     if (c != NULL) {
         SSL_CTX_free(c->ctx);
+        revoked_deinit(&c->revoked);
         BIO_meth_free(c->bio);
         free(c);
     }
@@ -585,6 +643,13 @@ const char *tls_alpn(const struct tls *t)
 const struct tls_identity *tls_peer(const struct tls *t)
 {
     return &t->peer;
+}
+
+bool tls_revoked(const struct tls *t, const struct tls_context *c,
+                 char out_text[TLS_REVOKED_TEXT_SIZE])
+{
+    const X509 *x = SSL_get0_peer_certificate(t->ssl);
+    return x != NULL && is_revoked(c, x, &t->peer, out_text);
 }
 
 const char *tls_error_text(const struct tls *t)

@@ -21,10 +21,11 @@ struct tls_identity {
     char name[NAME_MAX_BYTES + 1];
     char role[16];       /* operators: viewer | operator | admin */
     uint64_t expires_ms; /* Unix time of notAfter */
+    char serial[41];     /* hex, as openssl prints it */
 };
 
 /* The SAN's URI and back; pure. Names are [a-z0-9.-], 1 to NAME_MAX_BYTES. false / INVALID for anything else; an operator without a
- * role is a viewer. expires_ms is left alone. */
+ * role is a viewer. expires_ms and serial are left alone. */
 bool tls_identity_parse(const char *uri, size_t size, struct tls_identity *out_identity);
 #define TLS_URI_MAX 128
 enum status tls_identity_format(const struct tls_identity *identity, char uri[TLS_URI_MAX]);
@@ -36,6 +37,9 @@ struct tls_context;
 enum status tls_context_new(const char *ca_file, const char *certificate_file, const char *key_file,
                             struct tls_context **out_c, struct error *e);
 void tls_context_free(struct tls_context *c);
+/* Certificates on this list (proto/revoked.h) are refused from now on, in sessions of this context. INVALID, or the errno's, when the
+ * file is no such list; TLS when our own is on it. Before the first session; the list is read once. */
+enum status tls_context_revoke(struct tls_context *c, const char *file, struct error *e);
 /* Who we are by our own certificate. */
 const struct tls_identity *tls_context_identity(const struct tls_context *c);
 
@@ -57,6 +61,10 @@ enum status tls_send(struct tls *t, const uint8_t *data, size_t size, struct buf
 bool tls_ready(const struct tls *t); /* handshake done, peer verified */
 const char *tls_alpn(const struct tls *t);
 const struct tls_identity *tls_peer(const struct tls *t);
+/* Is the certificate that the other side showed on the list of `c`, which may be newer than this session's? out_text says which one. */
+#define TLS_REVOKED_TEXT_SIZE 160
+bool tls_revoked(const struct tls *t, const struct tls_context *c,
+                 char out_text[TLS_REVOKED_TEXT_SIZE]);
 const char *tls_error_text(const struct tls *t); /* "certificate has expired", ... */
 
 #endif

@@ -17,6 +17,9 @@ suite_begin tls clean_up
 
 cluster_init "$MQ_TMP" three || exit 1
 read -r first second _ <<<"$CLUSTER_NODES"
+list=$MQ_TMP/revoked
+echo '# nobody yet' >"$list"
+sed -i "/^\[tls\]/a revoked = $list" "$CLUSTER_DIR/$first/mailquorumd.conf"
 # shellcheck disable=SC2086 # a list of names
 cluster_start $CLUSTER_NODES
 check the_cluster_is_whole cluster_wait 60
@@ -68,6 +71,7 @@ soon=$(date -d '+10 days' +%Y%m%d)
 certificates() {
     make good "$admin" 20200101 20450101 "$both" "$CLUSTER_DIR/ca" &&
         make soon "$admin" 20200101 "$soon" "$both" "$CLUSTER_DIR/ca" &&
+        make stolen 'mq://operator/mallory?role=admin' 20200101 20450101 "$both" "$CLUSTER_DIR/ca" &&
         make expired "$admin" 20200101 20210101 "$both" "$CLUSTER_DIR/ca" &&
         make early "$admin" 20440101 20450101 "$both" "$CLUSTER_DIR/ca" &&
         make foreign "$admin" 20200101 20450101 "$both" "$C/other" &&
@@ -253,10 +257,9 @@ check nor_one_of_another_CA starts_not 'unable to get local issuer'
 
 # ---- while it runs ----
 
-reload() { # CERTIFICATE: installed, and the node told so. True when its log has a line of EVENT that matches
-    local name=$1 event=$2 lines tries
+hup() { # the node is told to read again. True when its log has a line of EVENT that matches
+    local event=$1 lines tries
     lines=$(wc -l <"$log")
-    install -m 600 "$C/$name.key" "$CLUSTER_DIR/$first/node.key" && install -m 644 "$C/$name.crt" "$CLUSTER_DIR/$first/node.crt" || return 1
     kill -HUP "$pid"
     for tries in {1..100}; do
         if tail -n +$((lines + 1)) "$log" | grep -E "event=$event"; then return 0; fi
@@ -264,6 +267,11 @@ reload() { # CERTIFICATE: installed, and the node told so. True when its log has
     done
     echo "nothing about $event after $tries looks"
     return 1
+}
+reload() { # CERTIFICATE EVENT: installed, and the node told so
+    local name=$1
+    install -m 600 "$C/$name.key" "$CLUSTER_DIR/$first/node.key" && install -m 644 "$C/$name.crt" "$CLUSTER_DIR/$first/node.crt" || return 1
+    hup "$2"
 }
 check an_expired_certificate_is_not_taken_over reload late-node 'tls.reload_refused message=MQ-TLS-FILES.*expired'
 check nor_that_of_another_node reload other-node 'tls.reload_refused message=MQ-TLS-NAME'
@@ -281,6 +289,40 @@ shows_it() {
         [[ $(<"$MQ_TMP/serial") == "$(openssl x509 -in "$C/new-node.crt" -noout -serial)" ]]
 }
 check and_shown_to_who_comes_next shows_it
+
+# ---- a stolen key ----
+
+serial=$(openssl x509 -in "$C/stolen.crt" -noout -serial)
+# One connection of the thief's is open when the list is read: it ends, and is named.
+revoke() {
+    local lines thief code before
+    lines=$(wc -l <"$log")
+    before=$(cat "$CLUSTER_DIR"/*/log | grep -c 'event=peer.disconnected')
+    # shellcheck disable=SC2086
+    client stolen $speak >"$MQ_TMP/thief" 2>&1 &
+    thief=$!
+    for _ in {1..30}; do grep -q 'Verification: OK' "$MQ_TMP/thief" && break; sleep 0.1; done
+    echo "$serial # the laptop" >>"$list"
+    hup 'tls.reloaded' || return 1
+    wait "$thief"
+    code=$?
+    tail -n +$((lines + 1)) "$log" | grep -E "event=connection.revoked .*certificate of operator mallory with serial number ${serial#*=} is revoked" &&
+        [[ $code -ne 124 && $(cat "$CLUSTER_DIR"/*/log | grep -c 'event=peer.disconnected') -eq $before ]]
+}
+# shellcheck disable=SC2086
+{
+    check the_key_that_will_be_stolen_is_let_in let_in stolen $speak
+    check revoked_it_is_cut_off_and_no_peer_is_lost revoke
+    check and_not_let_in_again refused "operator mallory with serial number ${serial#*=} is revoked" client stolen $speak
+    check others_of_its_kind_are let_in good $speak
+}
+misprint() { echo 'stolen.crt' >>"$list"; hup 'tls.reload_refused message=MQ-TLS-FILES.*line 3 is no serial'; }
+check a_list_with_a_misprint_is_not_taken_over misprint
+# shellcheck disable=SC2086
+check and_the_one_before_holds refused 'is revoked' client stolen $speak
+own() { openssl x509 -in "$CLUSTER_DIR/$first/node.crt" -noout -serial >"$list"; hup 'tls.reload_refused message=MQ-TLS-FILES.*is revoked by'; }
+check nor_one_with_the_certificate_of_the_node_itself own
+echo "$serial" >"$list"
 
 # ---- our own, in its last days ----
 

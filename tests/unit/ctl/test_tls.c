@@ -183,6 +183,49 @@ static void strangers_are_refused_with_the_reason(void)
     tls_context_free(node);
 }
 
+static const char *list_of(const struct tls_context *c)
+{
+    FILE *f = fopen(in_dir(5, "revoked"), "w");
+    CHECK(f != NULL && fprintf(f, "serial=%s\n", tls_context_identity(c)->serial) > 8);
+    CHECK(fclose(f) == 0);
+    return paths[5];
+}
+
+static void a_revoked_certificate_is_refused_by_both_sides_and_named(void)
+{
+    struct tls_context *node = context_of("ca", "ca", request_of(TLS_NODE, "bj1"));
+    struct tls_context *other = context_of("ca", "ca", request_of(TLS_OPERATOR, "li"));
+    struct tls_context *stolen = context_of("ca", "ca", request_of(TLS_OPERATOR, "wang"));
+    char text[TLS_REVOKED_TEXT_SIZE], why[TLS_REVOKED_TEXT_SIZE];
+    struct link l, m;
+    link_open(&l, stolen, node, client_alpns);
+    link_open(&m, other, node, client_alpns);
+    settle(&l, 1000);
+    settle(&m, 1000);
+    CHECK(!tls_revoked(l.server, node, text));
+    CHECK_OK(tls_context_revoke(node, list_of(stolen), &problem));
+    CHECK(tls_revoked(l.server, node, why)); /* also who is connected already */
+    CHECK(strncmp(why, "the certificate of operator wang with serial number ", 52) == 0);
+    CHECK(!tls_revoked(m.server, node, text));
+    link_close(&l);
+    link_close(&m);
+    refused(stolen, node, client_alpns, why);
+    CHECK_EQ(tls_context_revoke(stolen, paths[5], &problem), STATUS_TLS);
+    CHECK(strstr(problem.text, "is revoked by") != NULL);
+    tls_context_free(stolen);
+    tls_context_free(node);
+    node = context_of("ca", "ca", request_of(TLS_NODE, "bj2"));
+    CHECK_OK(tls_context_revoke(other, list_of(node), &problem));
+    link_open(&l, other, node, client_alpns);
+    settle(&l, 1000);
+    CHECK_EQ(l.client_status, STATUS_TLS);
+    CHECK(strstr(tls_error_text(l.client), "certificate of node bj2 with") != NULL);
+    CHECK_STR_EQ(tls_error_text(l.server), "the other side refused: certificate revoked");
+    link_close(&l);
+    tls_context_free(other);
+    tls_context_free(node);
+}
+
 static void a_certificate_of_another_cluster_is_refused(void)
 {
     struct tls_context *node = context_of("ca", "ca", request_of(TLS_NODE, "bj1"));
@@ -271,13 +314,16 @@ static void a_key_that_others_may_read_is_refused_with_what_to_do(void)
 static void our_own_certificate_is_warned_of_in_its_last_thirty_days(void)
 {
     char text[CERT_WARNING_SIZE] = "";
-    struct tls_identity own = {TLS_OPERATOR, "wang", "admin", 100 * UINT64_C(86400000)};
+    struct tls_identity own = {.kind = TLS_OPERATOR,
+                               .name = "wang",
+                               .role = "admin",
+                               .expires_ms = 100 * UINT64_C(86400000)};
     CHECK(!cert_warning(&own, 70 * UINT64_C(86400000), text));
     CHECK_STR_EQ(text, "");
     CHECK(cert_warning(&own, 70 * UINT64_C(86400000) + 1, text));
     CHECK(strstr(text, "cert issue operator wang --role admin where") != NULL);
     CHECK(cert_warning(&own, 200 * UINT64_C(86400000), text));
-    own = (struct tls_identity){TLS_HOST, "mx1", "", 1};
+    own = (struct tls_identity){.kind = TLS_HOST, .name = "mx1", .expires_ms = 1};
     CHECK(cert_warning(&own, 0, text));
     CHECK(strstr(text, "cert issue host mx1 where") != NULL);
 }
@@ -468,6 +514,7 @@ CHECK_MAIN
     RUN(names_are_parsed_exactly);
     RUN(both_sides_know_each_other_whatever_the_pieces);
     RUN(strangers_are_refused_with_the_reason);
+    RUN(a_revoked_certificate_is_refused_by_both_sides_and_named);
     RUN(a_certificate_of_another_cluster_is_refused);
     RUN(a_client_refuses_a_server_that_is_no_node_and_one_of_another_cluster);
     RUN(an_unknown_protocol_and_plain_bytes_are_refused);
