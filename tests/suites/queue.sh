@@ -1,6 +1,6 @@
 #!/bin/bash
 # queue: mail through a real Postfix whose postqueue is cut at random: the cluster's items and outcomes are Postfix' own. And the same
-# from the journal, with programs that say what they are told.
+# from the journal, with programs that say what they are told. And what rights it takes to read a queue without being root.
 # seconds-max: 240
 set -uo pipefail
 export CLUSTER_BIN=${CLUSTER_BIN:-$MQ_BUILD_ASAN/bin}
@@ -15,6 +15,7 @@ run() {
         *) failed=$((failed + 1)) ;;
     esac
 }
+run rights tests/cluster/queue_rights.sh
 if command -v jq >/dev/null; then
     run equal tests/cluster/queue_equal.sh 300
     run journal tests/cluster/queue_said.sh journal
