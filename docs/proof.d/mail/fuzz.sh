@@ -46,6 +46,7 @@ read_round    | raft/shard_read.c:finish.*|confirm|check_round|send_.*|start_rou
 record        | storage/record.c:.*decode|read_.*|mailbox_cursor_find,storage/record_queue.c:.*decode|.*read.*,storage/pen.h | storage/record.c | s/if (out_r->cursor_count > SLOTS_MAX) {/if (out_r->cursor_count > 255) {/
 record_file   | node/record_file.c | node/record_file.c | s/if (value >= size) {/if (value > size) {/
 request       | node/command_check.c,node/request_header.c | node/request_header.c | s/if (r->bad || size > (uint64_t)(r->end - r->at)) {/if (r->bad) {/
+revoked       | proto/revoked.c:digit|serial_parse|blank|line_strip|lines_parse|revoked_parse|revoked_has | proto/revoked.c | s/n >= 2 \* SERIAL_BYTES_MAX/n > 2 * SERIAL_BYTES_MAX/
 settings      | base/settings.c:.*parse.*|setting_find|settings_defaults|section_seen|on_.*|settings_walk|settings_load | base/settings.c | s/if (list->n >= SETTING_LIST_MAX) {/if (list->n > SETTING_LIST_MAX) {/
 snapshot      | ctl/snapshot_file.c:corrupt|fill|next_frame|take_.*|take|scan|snapshot_read | ctl/snapshot_file.c | s/f->payload.size <= r->size - r->offset \&\&/true \&\&/
 topology      | ctl/topology.c,ctl/topology_check.c,ctl/topology_founding.c | ctl/topology.c | s/if (t->shards_n == SHARDS_MAX) {/if (t->shards_n == SHARDS_MAX + 9) {/
