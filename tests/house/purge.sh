@@ -13,12 +13,12 @@ sed "s,/usr/share/debconf,$root,; s,/var/lib/mailquorum,$root/var/lib/mailquorum
     s,^user=.*,user=$(id -un)," debian/mailquorumd.postrm >"$root/postrm"
 
 # debconf, as a shell sees it: answers $ANSWER, notes what it was told about the question.
-cat >"$root/confmodule" <<STUB
+cat >"$root/confmodule" <<CONFMODULE
 db_subst() { echo "\$3" >"$root/asked"; }
 db_input() { :; }
 db_go() { :; }
 db_get() { RET=\$ANSWER; }
-STUB
+CONFMODULE
 
 # As a node leaves it.
 data() { mkdir -p "$1/log" "$1/shards/1" && touch "$1/lock" "$1/identity" "$1/log/closed-1" "$1/shards/1/data.mdb"; }

@@ -28,9 +28,9 @@ check a_socket_where_nobody_answers_is_no_reason_to_skip without_docker "$socket
 # Machines with a Docker and without jq: what stands before the question runs with this PATH.
 without_jq() {
     mkdir "$MQ_TMP/path"
-    ln -s "$(command -v dirname)" "$(command -v sed)" "$MQ_TMP/path"
-    ln -s "$(command -v true)" "$MQ_TMP/path/docker"
-    ln -s "$(command -v true)" "$MQ_TMP/path/docker-compose"
+    ln -s "$(type -P dirname)" "$(type -P sed)" "$MQ_TMP/path"
+    ln -s "$(type -P true)" "$MQ_TMP/path/docker"
+    ln -s "$(type -P true)" "$MQ_TMP/path/docker-compose"
     ! PATH=$MQ_TMP/path /bin/bash docker/failover-test leader-killed && grep -q 'apt-get install jq' "$MQ_TMP/out"
 }
 check without_jq_failover_test_says_what_to_install without_jq
