@@ -153,6 +153,18 @@ pager() { # CODE WORD
 check a_pager_is_told_that_all_is_well pager 0 OK
 pager_config() { ends 3 "$CTL" --config "$MQ_TMP/none" status --nagios >"$MQ_TMP/line" && grep '^MAILQUORUM UNKNOWN - there is no configuration' "$MQ_TMP/line"; }
 check or_that_the_check_cannot_work pager_config
+waits_for_health() { [[ $(ends 0 "$CTL" --config "$CLUSTER_CONF" status --exit-when-healthy --timeout 20s | wc -l) -gt 3 ]]; }
+check all_is_well_at_once waits_for_health
+watches() { # a line a look; the time ends it with the code of the last look
+    ends 0 "$CTL" --config "$CLUSTER_CONF" status --watch --interval 300ms --timeout 2s -o json >"$MQ_TMP/looks"
+    [[ $(jq -c .kind "$MQ_TMP/looks" | wc -l) -ge 2 && $(wc -l <"$MQ_TMP/looks") -eq $(jq -c .kind "$MQ_TMP/looks" | wc -l) ]]
+}
+check a_line_a_look watches
+nobody_gets_well() {
+    ends 30 "$CTL" --config "$CLUSTER_CONF" --node 127.0.0.1:9 status --exit-when-healthy --timeout 2s >"$MQ_TMP/looks" 2>"$MQ_TMP/looks.err"
+    [[ $(grep -c . "$MQ_TMP/looks.err") -le 3 ]]
+}
+check who_is_never_well_is_told_how_it_is_when_the_time_is_over nobody_gets_well
 strings() { json shards | jq -e '.data.shards[0] | (.term | type) == "string" and (.replicas[0].applied_index | type) == "string"'; }
 check numbers_of_64_bits_are_strings strings
 
