@@ -61,11 +61,13 @@ const struct command commands[] = {
          "with 12: what it shows then is what one node knows, and ? stands for what is not known "
          "now.\n\nWith --nagios it is one line and ends as a check of Nagios and its like does: "
          "with 0 (ok, blue), 1 (yellow, orange), 2 (red, no quorum, or no node answers) or 3 (the "
-         "check itself: usage, configuration, certificate, version).",
-     .flags = {"nagios"},
+         "check itself: usage, configuration, certificate, version).\n\nWith --watch it goes on, a "
+         "look each --interval (of -o json a line), with --exit-when-healthy until one is well; "
+         "--timeout ends both. The exit code is the last look's.",
+     .flags = {"nagios", "watch", "exit-when-healthy", "interval"},
      .marks = VIEW | TABLE,
      .examples = {{"status", "how it is"},
-                  {"status --nagios", "one line for a pager"},
+                  {"status --exit-when-healthy --timeout 10m", "wait until all is well again"},
                   {"status --node bj1 --local",
                    "what bj1 knows by itself; 12 if it hears no majority"}},
      .run = run_status},

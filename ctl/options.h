@@ -38,7 +38,7 @@ struct options { /* zeroed = nothing given; texts are borrowed from argv */
     const char *from, *out, *ca, *to, *user, *priority, *role, *name, *prefix;
     struct option_list sans;
     const char *since; /* a change number, or a moment */
-    bool follow, once, nagios;
+    bool follow, once, nagios, watch, exit_when_healthy;
     uint64_t interval_ms;
     uint64_t ttl_ms, max_ms, limit;
 };

@@ -401,7 +401,7 @@ static void show_verdict(const struct cluster_view *v, struct screen *s)
     json_object_set_new(s->data, "shards", json_integer(v->shards_n));
 }
 
-enum exit_code run_status(struct ctl *c)
+enum exit_code status_once(struct ctl *c)
 {
     struct cluster_view *v;
     struct call_answer a = {0};
@@ -421,4 +421,10 @@ enum exit_code run_status(struct ctl *c)
     cluster_view_free(v);
     call_answer_clear(&a);
     return ctl_finish(c, &s, code);
+}
+
+enum exit_code run_status(struct ctl *c)
+{
+    const struct options *o = &c->arguments.options;
+    return o->watch || o->exit_when_healthy ? status_watch(c) : status_once(c);
 }

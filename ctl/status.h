@@ -21,5 +21,8 @@ enum exit_code status_exit_code(const struct cluster_view *v, enum severity seve
 /* Header of any command that shows a view: cluster, source, NO QUORUM VIEW. */
 void status_source(const struct cluster_view *v, const struct call_answer *a, struct screen *s,
                    bool local);
+/* One look, shown; or one after the other (ctl/status_watch.c). */
+enum exit_code status_once(struct ctl *c);
+enum exit_code status_watch(struct ctl *c);
 
 #endif
