@@ -215,8 +215,8 @@ static void settle(struct item_row *item, uint8_t outcome, uint64_t at)
 {
     for (unsigned i = 0; i < item->recipient_count; i++) {
         struct recipient_row *r = &item->recipients[i];
-        if (outcome == OUTCOME(UNKNOWN) && r->outcome == OUTCOME(OPEN) &&
-            r->told != OUTCOME(OPEN)) {
+        bool waits = r->outcome == OUTCOME(OPEN) || r->outcome == OUTCOME(UNKNOWN);
+        if (outcome == OUTCOME(UNKNOWN) && waits && r->told != OUTCOME(OPEN)) {
             r->outcome = r->told;
         } else if (r->outcome == OUTCOME(OPEN) ||
                    (r->outcome == OUTCOME(UNKNOWN) && outcome != OUTCOME(UNKNOWN))) {
@@ -226,6 +226,17 @@ static void settle(struct item_row *item, uint8_t outcome, uint64_t at)
     }
     if (item->omitted == OUTCOME(UNKNOWN)) {
         item->omitted = outcome;
+    }
+}
+
+/* Nobody says how it ended: that one member of an alias has it says nothing of the others, that one has not does. */
+static void settle_vanished(struct item_row *item)
+{
+    for (unsigned i = 0; i < item->recipient_count; i++) {
+        struct recipient_row *r = &item->recipients[i];
+        if (r->outcome == OUTCOME(OPEN)) {
+            r->outcome = r->told == OUTCOME(BOUNCED) ? r->told : OUTCOME(UNKNOWN);
+        }
     }
 }
 
@@ -242,7 +253,7 @@ static void put_missing(struct queue *q, const Mq__QueueReport *c, const Mq__Que
         queue_item_put(q);
         return;
     }
-    settle(&q->item, OUTCOME(UNKNOWN), 0);
+    settle_vanished(&q->item);
     queue_item_close(q, 0, false);
 }
 

@@ -193,6 +193,24 @@ static void an_alias_waits_for_as_long_as_postfix_lists_it(void)
     rig_close(&r);
 }
 
+/* Its file is lost: that one member had it is no end of the others, unless the log still says so. */
+static void an_alias_that_vanishes_is_not_delivered(void)
+{
+    struct rig r;
+    queue_stand(&r);
+    struct page *p = page_new(&r, 2000000, 0, 0);
+    page_item(p, "a1", 1000, STATE(DEFERRED), "list@far.test", "");
+    CHECK_OK(page_end(&r, p));
+    CHECK_OK(event_full(&r, "a1", 1999, EVENT(SENT), "x@far.test", "list@far.test", ""));
+    missing(&r, "a1", 2010000, 2000000);
+    missing(&r, "a1", 2020000, 2010000);
+    CHECK_EQ(fate(&r, "a1"), FATE(UNKNOWN));
+    CHECK_OK(event_run(&r, "a1", 2005, EVENT(REMOVED), ""));
+    CHECK_EQ(fate(&r, "a1"), FATE(DELIVERED));
+    rig_check_digest(&r);
+    rig_close(&r);
+}
+
 static void a_recipient_listed_after_its_end_waits_again(void)
 {
     struct rig r;
@@ -287,6 +305,7 @@ CHECK_MAIN
     RUN(what_vanished_is_explained_by_the_log_later);
     RUN(a_recipient_no_longer_listed_is_done_with_and_the_log_says_how);
     RUN(an_alias_waits_for_as_long_as_postfix_lists_it);
+    RUN(an_alias_that_vanishes_is_not_delivered);
     RUN(a_recipient_listed_after_its_end_waits_again);
     RUN(forwarded_and_discarded_mail_is_not_delivered);
     RUN(what_is_listed_lives);
