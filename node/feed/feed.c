@@ -145,6 +145,19 @@ static void on_silent(void *arg, struct feed_user *u, int64_t group, uint64_t si
     stuck_look(&f->stuck, u, group, silent_ms);
 }
 
+/* Nobody visits it any more, and what was wrong with it is nobody's trouble. */
+static void user_gone(struct feed *f, struct feed_user *u)
+{
+    static const char *const ids[] = {"MQ-FEED-USER", "MQ-FEED-INBOX-REPLACED"};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        trouble_clear(&f->troubles, ids[i], u->name);
+    }
+    stuck_over(&f->stuck, u);
+    u->pending_since_ms = 0;
+    u->failures = 0;
+    u->patient_until_ms = 0;
+}
+
 /* What was left over keeps the user pending, and what it held then unreported. */
 static void visit_ended_well(struct feed_user *u, const struct visit *v)
 {
@@ -189,7 +202,7 @@ static void by_end(struct feed *f, struct feed_user *u, const struct visit *v)
             break;
         case VISIT_UNKNOWN_USER:
             f->counters.unknown_users++;
-            u->pending_since_ms = 0;
+            user_gone(f, u);
             log_warn("event=feed.user_unknown user=%s why=\"%s\"", u->name, v->why);
             break;
         case VISIT_SLOW:
@@ -329,6 +342,14 @@ static void say_status(const struct feed *f)
         (unsigned long long)c->hints, (unsigned long long)c->keywords_dropped);
 }
 
+static void not_named(void *arg, struct feed_user *u)
+{
+    struct feed *f = arg;
+    if (u->seen != f->sweep.number && u->state == USER_IDLE) {
+        user_gone(f, u);
+    }
+}
+
 static void after_sweep(struct feed *f, enum status status, uint64_t took_ms)
 {
     uint64_t now = clock_wall_ms(&clock_system);
@@ -337,6 +358,7 @@ static void after_sweep(struct feed *f, enum status status, uint64_t took_ms)
     if (status == OK) {
         feed_status_swept(&f->status, took_ms);
         positions_swept(&f->positions, f->sweep.number, f->sweep.started_ms);
+        roster_each(&f->roster, not_named, f);
         trouble_clear(&f->troubles, "MQ-FEED-SWEEP", "");
     } else {
         trouble_raise(&f->troubles, "MQ-FEED-SWEEP", "", now, "look at the feed's log on that host",

@@ -211,8 +211,8 @@ static void look_at_inbox(struct visit *v)
     if (v->inbox_held) {
         trouble_raise(
             t, "MQ-FEED-INBOX-REPLACED", v->user->name, clock_wall_ms(&clock_system),
-            "mount its mail store; if this is meant: [dovecot] inbox_replaced = delete, "
-            "and restart the feed",
+            "mount its mail store; if this is meant: [dovecot] inbox_replaced = delete (for all "
+            "users of that host: set it back afterwards), and restart the feed",
             "the INBOX is gone, or another mailbox than before: is the mail store mounted? "
             "Nothing of this user is reported as deleted");
     } else {

@@ -136,10 +136,35 @@ static void a_cluster_that_does_not_answer_makes_nobody_sick(void)
     end();
 }
 
+static void what_was_wrong_with_a_user_who_is_gone_is_nobodys_trouble(void)
+{
+    prepare();
+    add("anna", "INBOX", 1);
+    struct box *work = add("bo", "Work", 3);
+    add("bo", "INBOX", 2);
+    begin("anna\nbo\n");
+    reported();
+    work->behaviour = UNREADABLE;
+    for (int i = 0; i < 50 && trouble("MQ-FEED-USER", "bo") == NULL; i++) {
+        sweeps(1);
+    }
+    CHECK(trouble("MQ-FEED-USER", "bo") != NULL);
+    FILE *f = fopen(users_path, "w");
+    CHECK(f != NULL);
+    fputs("anna\n", f);
+    CHECK_EQ(fclose(f), 0);
+    sweeps(3);
+    CHECK(trouble("MQ-FEED-USER", "bo") == NULL);
+    CHECK_EQ(user("bo")->pending_since_ms, 0u);
+    CHECK_EQ(user("bo")->failures, 0u);
+    end();
+}
+
 CHECK_MAIN
 {
     RUN(a_cluster_that_does_not_answer_makes_nobody_sick);
     RUN(users_that_hang_leave_a_slot_to_the_others);
+    RUN(what_was_wrong_with_a_user_who_is_gone_is_nobodys_trouble);
     RUN(a_user_that_fails_is_not_visited_at_each_sweep);
     RUN(a_session_that_is_silent_counts_as_slow);
 }
