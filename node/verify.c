@@ -54,7 +54,7 @@ static void row_judge(struct verify_row *r, enum copy_verdict verdict)
     bool deep = r->shard->owner->deep;
     r->ok = verdict == COPY_SAME && (!deep || (r->recomputed_known && !damaged(r)));
     r->disputed = verdict == COPY_DISPUTED && !damaged(r);
-    if (r->known && damaged(r)) {
+    if (damaged(r)) { /* also where the plain question had no answer */
         snprintf(r->text, sizeof(r->text),
                  "its rows do not give its digest at index %llu: the stored state is damaged",
                  (unsigned long long)r->index);
@@ -141,7 +141,7 @@ static void answer(struct verify *v)
                 (ProtobufCBinaryData){from->recomputed_known ? 16 : 0, from->recomputed};
             to->ok = from->ok;
             to->disputed = from->disputed;
-            to->known = from->known && (!v->deep || from->recomputed_known);
+            to->known = damaged(from) || (from->known && (!v->deep || from->recomputed_known));
             to->text = from->text;
             to->rows = from->rows;
             pointers[view.n_rows++] = to;
