@@ -136,7 +136,7 @@ static void watch_row(void *arg, unsigned place, const char *node, const Mq__Ope
     struct watching *w = arg;
     char text[OPERATION_TEXT_SIZE], state[64];
     struct op_seen *seen = op_watch_row(&w->w, place, node, row, w->now_ms);
-    if (seen == NULL || (!row->running && !seen->changed)) {
+    if (seen == NULL || seen->state == OP_FORGOTTEN || (!row->running && !seen->changed)) {
         return;
     }
     json_decref(seen->row);

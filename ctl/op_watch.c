@@ -51,6 +51,12 @@ static struct op_seen *add(struct op_watch *w, const char *id)
     return seen;
 }
 
+static uint64_t began_ms(const Mq__OperationRow *row, uint64_t now_ms)
+{
+    uint64_t ago_ms = row->elapsed_ms + (row->running ? 0 : row->ended_ms);
+    return ago_ms < now_ms ? now_ms - ago_ms : 0;
+}
+
 struct op_seen *op_watch_row(struct op_watch *w, unsigned place, const char *node,
                              const Mq__OperationRow *row, uint64_t now_ms)
 {
@@ -63,6 +69,12 @@ struct op_seen *op_watch_row(struct op_watch *w, unsigned place, const char *nod
         return NULL;
     }
     enum op_state before = seen->state;
+    seen->began_ms = fresh ? began_ms(row, now_ms) : seen->began_ms;
+    if (began_ms(row, now_ms) > seen->began_ms + OP_WATCH_SKEW_MS) {
+        seen->state = OP_FORGOTTEN; /* this is another one */
+        seen->changed = before != OP_FORGOTTEN;
+        return seen;
+    }
     seen->node = place;
     seen->heard_ms = now_ms;
     seen->outcome = row->running ? OK : (enum status)row->outcome;

@@ -1,7 +1,8 @@
 /* What a watch has seen of operations: those that it follows, and how each ended, also between two looks. Pure.
  *
  * A look is: op_watch_begin, op_watch_row for each row that the nodes tell, op_watch_end. An operation that is not told any more while its
- * node answers is lost (the node began anew); so is one whose node is silent for OP_WATCH_SILENT_MS. How a lost one ended nobody knows. */
+ * node answers is lost (the node began anew), also where another one has its number since; so is one whose node is silent for
+ * OP_WATCH_SILENT_MS. How a lost one ended nobody knows. */
 #ifndef MQ_CTL_OP_WATCH_H
 #define MQ_CTL_OP_WATCH_H
 
@@ -14,6 +15,7 @@
 #define OP_ID_SIZE         (NAME_MAX_BYTES + 32)
 #define OP_WATCH_MAX       256u
 #define OP_WATCH_SILENT_MS 10000u
+#define OP_WATCH_SKEW_MS   3000u /* its beginning, worked out at each look, moves less than this */
 
 enum op_state { OP_RUNNING, OP_DONE, OP_FAILED, OP_FORGOTTEN, OP_SILENT, OP_STATES };
 
@@ -23,7 +25,7 @@ struct op_seen {
     enum op_state state;
     enum status outcome; /* of one that is DONE or FAILED */
     bool changed;        /* at this look: it is new, or its state is another */
-    uint64_t heard_ms;
+    uint64_t heard_ms, began_ms;
     json_t *row; /* the caller's, freed by op_watch_deinit; may be NULL */
 };
 

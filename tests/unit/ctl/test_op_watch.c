@@ -14,6 +14,7 @@ static struct op_seen *row(unsigned place, uint64_t id, bool running, enum statu
     r.id = id;
     r.running = running;
     r.outcome = outcome;
+    r.elapsed_ms = now_ms; /* all began at 0 */
     return op_watch_row(&w, place, place == 0 ? "bj1" : "sh2", &r, now_ms);
 }
 
@@ -48,6 +49,23 @@ static void one_by_name_is_followed_alone_also_when_it_has_ended(void)
     op_watch_end(&w, both, 1000);
     CHECK(!op_watch_running(&w));
     CHECK_EQ(op_watch_code(&w), EXIT_HEALTHY);
+}
+
+static void one_whose_number_another_one_has_is_lost(void)
+{
+    Mq__OperationRow r = MQ__OPERATION_ROW__INIT;
+    op_watch_init(&w, "bj1-1");
+    op_watch_begin(&w);
+    CHECK(row(0, 1, true, OK, 60000) != NULL);
+    op_watch_end(&w, both, 60000);
+    op_watch_begin(&w);
+    r.id = 1;
+    r.elapsed_ms = 2000; /* the node began anew, and so did its numbers */
+    CHECK(op_watch_row(&w, 0, "bj1", &r, 65000)->changed);
+    op_watch_end(&w, both, 65000);
+    CHECK_EQ(w.seen[0].state, OP_FORGOTTEN);
+    CHECK(!op_watch_running(&w));
+    CHECK_EQ(op_watch_code(&w), EXIT_TIMED_OUT);
 }
 
 static void one_whose_node_is_silent_is_waited_for_and_then_lost(void)
@@ -99,6 +117,7 @@ CHECK_MAIN
 {
     RUN(one_that_ends_between_two_looks_is_told);
     RUN(one_by_name_is_followed_alone_also_when_it_has_ended);
+    RUN(one_whose_number_another_one_has_is_lost);
     RUN(one_whose_node_is_silent_is_waited_for_and_then_lost);
     RUN(one_that_its_node_knows_no_more_is_lost_at_once);
     RUN(what_does_not_fit_keeps_the_watch_going);
