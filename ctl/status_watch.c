@@ -2,7 +2,8 @@
  *
  *   look -> shown (with --watch), or kept back -> well, or --timeout over: the last one is shown, its code is the exit code -> the interval
  *
- * A look that fails (no node answers) is one like any other: the next may find somebody. */
+ * A look that fails (no node answers) is one like any other: the next may find somebody. The last one may end up to LOOK_MS_MIN after
+ * --timeout, so that it has time to say how things are. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #define INTERVAL_MS     1000u
 #define INTERVAL_MS_MIN 200u
+#define LOOK_MS_MIN     3000u
 
 /* What a look says, kept back; NULL: it goes out at once. */
 struct kept {
@@ -48,7 +50,8 @@ static enum exit_code look(struct ctl *c, uint64_t until_ms, bool *out_over)
     FILE **streams[2] = {&c->out, &c->err};
     struct kept k = {0};
     uint64_t now = caller_now_ms();
-    c->deadline_at_ms = until_ms - now > CTL_TIMEOUT_MS ? now + CTL_TIMEOUT_MS : until_ms;
+    uint64_t left_ms = until_ms > now + LOOK_MS_MIN ? until_ms - now : LOOK_MS_MIN;
+    c->deadline_at_ms = now + (left_ms < CTL_TIMEOUT_MS ? left_ms : CTL_TIMEOUT_MS);
     keep(&k, streams);
     enum exit_code code = status_once(c);
     *out_over = (o->exit_when_healthy && code == EXIT_HEALTHY) || caller_now_ms() >= until_ms;
